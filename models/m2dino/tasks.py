@@ -1,0 +1,230 @@
+"""The registry of tasks: the 27 of FM_UIA 2026 as data (tasks.toml), and those that users add.
+
+A user's own tasks come from TOML files of the same form: `tasks.toml` in the user's configuration folder
+(`user_task_file()`), the files named by the environment variable M2DINO_TASKS (separated like PATH), and any file
+given explicitly. A later file may replace a task of an earlier one, except for its type and number of classes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from m2dino.errors import TaskError, UnknownTaskError
+from m2dino.values import TaskType
+
+Certainty = Literal["official", "observed", "inferred", "unknown", "user"]
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "source"}
+_LABEL_KEYS = {"name", "meaning", "certainty"}
+
+
+@dataclass(frozen=True)
+class Label:
+    """A class (segmentation, classification, detection) or a named point (regression).
+
+    Attributes
+    ----------
+    name : str
+        Short name, as shown in a list.
+    meaning : str
+        What it denotes; empty where the name says it all.
+    certainty : str
+        How sure the meaning is: `official` (stated by the organisers), `observed` (seen in the data), `inferred`
+        (our reading: never show it as a clinical finding), `unknown`, or `user` (the user's own word).
+    """
+
+    name: str
+    meaning: str = ""
+    certainty: Certainty = "user"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing the model can be asked for.
+
+    Attributes
+    ----------
+    id : str
+        Identifier as in the CSV column `task_id`.
+    type : str
+        segmentation, classification, detection or regression.
+    labels : tuple of Label
+        In index order; `len(labels) == num_classes`. For segmentation index 0 is the background; for regression
+        they are the points.
+    title : str
+        Name for people.
+    organ, group : str
+        What is imaged, and the clinical group that clinically-grouped training pools.
+    horizontal_flip : bool
+        Whether mirroring an image leaves its label true. False wherever left and right are part of the label.
+    source : str
+        Where the task and its label names come from.
+    """
+
+    id: str
+    type: TaskType
+    labels: tuple[Label, ...]
+    title: str
+    organ: str = "unspecified"
+    group: str = "Own"
+    horizontal_flip: bool = True
+    source: str = "user"
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes incl. background (segmentation), of classes, of box kinds, or of points."""
+        return len(self.labels)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(label.name for label in self.labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, fit for JSON and for `Task.from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str = "task") -> Task:
+        """Build a task from plain data, checking every field.
+
+        Raises
+        ------
+        TaskError
+            A field is missing, unknown or of the wrong kind; the message starts with `where`.
+        """
+        unknown = set(data) - _TASK_KEYS
+        if unknown:
+            raise TaskError(f"{where}: unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(_TASK_KEYS))}.")
+        task_id, kind = data.get("id"), data.get("type")
+        if not isinstance(task_id, str) or not _ID.fullmatch(task_id):
+            raise TaskError(f"{where}: id {task_id!r} must start with a letter and hold only letters, digits, _ and -.")
+        if kind not in get_args(TaskType):
+            raise TaskError(f"{where}: task {task_id}: type {kind!r} is not one of {', '.join(get_args(TaskType))}.")
+        texts = {k: data.get(k, d) for k, d in (("title", task_id), ("organ", "unspecified"), ("group", "Own"), ("source", "user"))}
+        for key, text in texts.items():
+            if not isinstance(text, str):
+                raise TaskError(f"{where}: task {task_id}: {key} must be text, not {text!r}.")
+        flip = data.get("horizontal_flip", True)
+        if not isinstance(flip, bool):
+            raise TaskError(f"{where}: task {task_id}: horizontal_flip must be true or false.")
+        labels = tuple(_label(entry, f"{where}: task {task_id}") for entry in data.get("labels", ()))
+        least = {"segmentation": 2, "classification": 2, "detection": 1, "regression": 1}[kind]
+        if len(labels) < least:
+            raise TaskError(f"{where}: task {task_id}: a {kind} task needs at least {least} labels, found {len(labels)}.")
+        if len({label.name for label in labels}) != len(labels):
+            raise TaskError(f"{where}: task {task_id}: two labels have the same name.")
+        return cls(id=task_id, type=kind, labels=labels, horizontal_flip=flip, **texts)
+
+
+def _label(entry: object, where: str) -> Label:
+    if isinstance(entry, str):
+        return Label(entry)
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or set(entry) - _LABEL_KEYS:
+        raise TaskError(f"{where}: a label is a name, or a table with name, meaning and certainty; found {entry!r}.")
+    certainty, meaning = entry.get("certainty", "user"), entry.get("meaning", "")
+    if certainty not in get_args(Certainty) or not isinstance(meaning, str):
+        raise TaskError(f"{where}: label {entry['name']}: certainty must be one of {', '.join(get_args(Certainty))}.")
+    return Label(entry["name"], meaning, certainty)
+
+
+class TaskRegistry:
+    """Tasks by id, in a fixed order. Immutable: `extended` returns a new one."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = {task.id: task for task in tasks}
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self._tasks.values())
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def __contains__(self, task_id: object) -> bool:
+        return task_id in self._tasks
+
+    def __getitem__(self, task_id: str) -> Task:
+        try:
+            return self._tasks[task_id]
+        except KeyError:
+            close = [known for known in self._tasks if task_id.lower() in known.lower()]
+            hint = f" Did you mean {', '.join(close[:3])}?" if task_id and close else " `m2dino tasks` lists those known."
+            raise UnknownTaskError(f"No task has the id {task_id!r}.{hint}") from None
+
+    def extended(self, tasks: Iterable[Task], where: str = "task") -> TaskRegistry:
+        """Return a registry with `tasks` added.
+
+        Raises
+        ------
+        TaskError
+            A task of the same id but another type or number of classes is already known.
+        """
+        merged = dict(self._tasks)
+        for task in tasks:
+            known = merged.get(task.id)
+            if known and (known.type, known.num_classes) != (task.type, task.num_classes):
+                raise TaskError(
+                    f"{where}: task {task.id} is already known as {known.type} with {known.num_classes} labels, "
+                    f"not {task.type} with {task.num_classes}; give yours another id."
+                )
+            merged[task.id] = task
+        return TaskRegistry(merged.values())
+
+
+def read_task_file(path: Path) -> list[Task]:
+    """Read the tasks of a TOML file: an array of tables named `task`.
+
+    Raises
+    ------
+    TaskError
+        The file cannot be read, is not TOML, or describes a task wrongly.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TaskError(f"{path}: the task file cannot be read ({error}).") from error
+    return _parse(text, str(path))
+
+
+def _parse(text: str, where: str) -> list[Task]:
+    try:
+        entries = tomllib.loads(text).get("task", [])
+    except tomllib.TOMLDecodeError as error:
+        raise TaskError(f"{where}: not valid TOML: {error}.") from error
+    if not isinstance(entries, list) or not entries:
+        raise TaskError(f"{where}: no [[task]] table in it.")
+    return [Task.from_dict(entry, where) for entry in entries]
+
+
+def builtin_tasks() -> TaskRegistry:
+    """Return the 27 tasks of FM_UIA 2026."""
+    return TaskRegistry(_parse(files("m2dino").joinpath("tasks.toml").read_text(encoding="utf-8"), "tasks.toml"))
+
+
+def user_task_file() -> Path:
+    """Return where a user's own tasks are looked for; the file need not exist."""
+    from platformdirs import user_config_path
+
+    return user_config_path("m2dino") / "tasks.toml"
+
+
+def load_tasks(extra: Iterable[Path] = ()) -> TaskRegistry:
+    """Return the built-in tasks, the user's own, and those of the `extra` files.
+
+    Raises
+    ------
+    TaskError
+        One of the files is wrong; the message names it.
+    """
+    registry = builtin_tasks()
+    own = [user_task_file()] if user_task_file().is_file() else []
+    named = [Path(part) for part in os.environ.get("M2DINO_TASKS", "").split(os.pathsep) if part]
+    for path in [*own, *named, *extra]:
+        registry = registry.extended(read_task_file(path), str(path))
+    return registry
