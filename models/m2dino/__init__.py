@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from m2dino.cine import open_loop, open_loops
     from m2dino.data.store import Store
-    from m2dino.predict import load_model, predict
+    from m2dino.predictor import load_model, predict
     from m2dino.tasks import Task, load_tasks
 
 __version__ = "0.1.0"
@@ -21,8 +21,8 @@ __all__ = ["Store", "Task", "__version__", "load_model", "load_tasks", "open_loo
 _HOME = {
     "open_loop": "m2dino.cine",
     "open_loops": "m2dino.cine",
-    "load_model": "m2dino.predict",
-    "predict": "m2dino.predict",
+    "load_model": "m2dino.predictor",
+    "predict": "m2dino.predictor",
     "Store": "m2dino.data.store",
     "Task": "m2dino.tasks",
     "load_tasks": "m2dino.tasks",
@@ -32,7 +32,6 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'm2dino' has no attribute {name!r}")
-    # `m2dino.predict` names both a function and its module: the function is what users call.
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

@@ -107,7 +107,10 @@ class Task:
             raise TaskError(f"{where}: id {task_id!r} must start with a letter and hold only letters, digits, _ and -.")
         if kind not in get_args(TaskType):
             raise TaskError(f"{where}: task {task_id}: type {kind!r} is not one of {', '.join(get_args(TaskType))}.")
-        texts = {k: data.get(k, d) for k, d in (("title", task_id), ("organ", "unspecified"), ("group", "Own"), ("source", "user"))}
+        texts = {
+            k: data.get(k, d)
+            for k, d in (("title", task_id), ("organ", "unspecified"), ("group", "Own"), ("source", "user"))
+        }
         for key, text in texts.items():
             if not isinstance(text, str):
                 raise TaskError(f"{where}: task {task_id}: {key} must be text, not {text!r}.")
@@ -117,7 +120,9 @@ class Task:
         labels = tuple(_label(entry, f"{where}: task {task_id}") for entry in data.get("labels", ()))
         least = {"segmentation": 2, "classification": 2, "detection": 1, "regression": 1}[kind]
         if len(labels) < least:
-            raise TaskError(f"{where}: task {task_id}: a {kind} task needs at least {least} labels, found {len(labels)}.")
+            raise TaskError(
+                f"{where}: task {task_id}: a {kind} task needs at least {least} labels, found {len(labels)}."
+            )
         if len({label.name for label in labels}) != len(labels):
             raise TaskError(f"{where}: task {task_id}: two labels have the same name.")
         return cls(id=task_id, type=kind, labels=labels, horizontal_flip=flip, **texts)
@@ -154,7 +159,9 @@ class TaskRegistry:
             return self._tasks[task_id]
         except KeyError:
             close = [known for known in self._tasks if task_id.lower() in known.lower()]
-            hint = f" Did you mean {', '.join(close[:3])}?" if task_id and close else " `m2dino tasks` lists those known."
+            hint = (
+                f" Did you mean {', '.join(close[:3])}?" if task_id and close else " `m2dino tasks` lists those known."
+            )
             raise UnknownTaskError(f"No task has the id {task_id!r}.{hint}") from None
 
     def extended(self, tasks: Iterable[Task], where: str = "task") -> TaskRegistry:
