@@ -1,0 +1,114 @@
+"""Still pictures and masks on disk, read with Pillow; a damaged file is a typed error that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from m2dino.cine.loop import Frame
+from m2dino.data.rows import Row
+from m2dino.errors import DatasetError, MissingFileError
+from m2dino.values import Mask
+
+# What Pillow raises for a damaged file, depending on the format and on where the damage is.
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+
+
+def load_image(path: Path) -> Frame:
+    """Return a still picture.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        RGB. Grey and palette pictures become RGB, transparency is dropped, 16-bit grey keeps its upper 8 bits.
+
+    Raises
+    ------
+    MissingFileError, DatasetError
+        There is no such file, or it is damaged or no picture.
+    """
+    array = _pixels(path, "image")
+    return np.ascontiguousarray(np.repeat(array[..., None], 3, axis=2) if array.ndim == 2 else array[..., :3])
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) from the header alone.
+
+    Raises
+    ------
+    MissingFileError, DatasetError
+        As `load_image`, except that damage behind the header goes unseen.
+    """
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: the image does not exist.") from error
+    except _DAMAGE as error:
+        raise DatasetError(f"{path}: the image is damaged or not a picture; replace it.") from error
+
+
+def load_mask(row: Row) -> Mask:
+    """Return the class-index mask of a segmentation row.
+
+    A mask of two classes that holds only 0 and 255 is read as 0 and 1, since many programs write it so.
+
+    Raises
+    ------
+    MissingFileError, DatasetError
+        The row has no mask, or the file is missing, damaged, coloured, or holds a class that the task does not have.
+    """
+    if row.mask is None:
+        raise MissingFileError(f"{row.csv}, line {row.line}: this row has no mask.")
+    labels = mask_pixels(row.mask)
+    highest = int(labels.max(initial=0))
+    if highest == 255 and row.num_classes == 2 and np.isin(labels, (0, 255)).all():
+        return Mask(labels // 255)
+    if highest >= row.num_classes:
+        raise DatasetError(
+            f"{row.mask}: the mask holds the value {highest}, but the task {row.task_id} has the classes 0 to "
+            f"{row.num_classes - 1} ({row.csv.name}, line {row.line}); pixel values must be class indices."
+        )
+    return Mask(labels)
+
+
+def mask_pixels(path: Path) -> NDArray[np.uint8]:
+    """Return the pixel values of a mask file, (H, W) uint8, unchecked against any task; a palette's are its indices.
+
+    Raises
+    ------
+    MissingFileError, DatasetError
+        The file is missing, damaged, or coloured.
+    """
+    array = _pixels(path, "mask", indices=True)
+    if array.ndim == 3:
+        grey = array[..., 0]
+        if (array[..., :3] != grey[..., None]).any():
+            raise DatasetError(f"{path}: the mask is coloured; its pixel values must be class indices in grey.")
+        array = grey
+    return np.ascontiguousarray(array)
+
+
+def _pixels(path: Path, what: str, *, indices: bool = False) -> NDArray[np.uint8]:
+    """Return (H, W) or (H, W, 3) uint8."""
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            if picture.mode.startswith("I") and not indices:
+                deep = np.asarray(picture).astype(np.int64)
+                return (deep >> 8 if deep.max(initial=0) > 255 else deep).clip(0, 255).astype(np.uint8)
+            if picture.mode in ("I", "I;16", "I;16B", "F"):
+                plain = np.asarray(picture)
+                if indices and plain.size and (plain.min() < 0 or plain.max() > 255):
+                    raise ValueError("class indices beyond 255")
+                return plain.astype(np.uint8)
+            if picture.mode == "1" or (picture.mode == "P" and indices):
+                return np.asarray(picture).astype(np.uint8) * (1 if indices or picture.mode == "P" else 255)
+            return np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: the {what} does not exist.") from error
+    except _DAMAGE as error:
+        raise DatasetError(f"{path}: the {what} is damaged or not a picture; replace it.") from error

@@ -1,0 +1,241 @@
+"""One row of an FM_UIA table: an image, a task, and the label that the task's type asks for."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn, get_args
+
+import numpy as np
+
+from m2dino.data.grouping import subject_of
+from m2dino.errors import DatasetError, MissingFileError, PathEscapesRootError
+from m2dino.values import Box, Keypoints, TaskType
+
+COMMON_COLUMNS = ("image_path", "task_id", "task_name", "num_classes")
+BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
+GROUP_COLUMNS = ("group", "subject_id")
+_ABSENT = {"", "nan", "none", "null"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes
+    ----------
+    task_id : str
+    type : str
+        segmentation, classification, detection or regression.
+    num_classes : int
+        Classes incl. background (segmentation), classes, box kinds (1), or points.
+    image : Path
+        Absolute, inside the root.
+    image_path : str
+        The cell as written: the key under which the challenge matches predictions.
+    mask : Path or None
+        Absolute; None for other types, and where labels were not asked for and there is none.
+    mask_path : str or None
+        The cell as written.
+    label : int, Box, Keypoints or None
+        Class index, box or points, in original pixels, (y, x) order; None for segmentation, and where labels were not
+        asked for and there is none. A point that is not visible is a row of NaN.
+    csv : Path
+    line : int
+        Line of `csv`, from 1, the header being line 1.
+    pixel_mm : float or None
+        Size of a pixel in mm, where a column of that name gives it.
+    root : Path
+        The folder that holds `csv_files`, absolute.
+    subject : str or None
+        The cell of a column `group` or `subject_id`, where there is one.
+    """
+
+    task_id: str
+    type: TaskType
+    num_classes: int
+    image: Path
+    image_path: str
+    mask: Path | None
+    mask_path: str | None
+    label: int | Box | Keypoints | None = field(hash=False)
+    csv: Path
+    line: int
+    pixel_mm: float | None
+    root: Path
+    subject: str | None = None
+
+    @property
+    def group(self) -> str:
+        """Subject or recording: the user's own column, else what the file name tells (see `grouping`), else the image."""
+        return self.subject or subject_of(self.image) or f"image:{self.image.relative_to(self.root).as_posix()}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands, for messages and for paths relative to it; `root` is resolved."""
+
+    csv: Path
+    line: int
+    root: Path
+
+    def fault(self, text: str, error: type[DatasetError] = DatasetError) -> NoReturn:
+        """Raise `error` saying where and what."""
+        raise error(f"{self.csv}, line {self.line}: {text}")
+
+    def file(self, cell: str, column: str, *, must_exist: bool = True) -> Path:
+        """Return the absolute path that a cell names.
+
+        Raises
+        ------
+        PathEscapesRootError
+            It leaves the root.
+        MissingFileError
+            No such file.
+        """
+        try:
+            path = (self.csv.parent / cell.replace("\\", "/")).resolve()
+            inside = path.is_relative_to(self.root)
+            there = path.is_file() if inside and must_exist else True
+        except (OSError, ValueError, RuntimeError):
+            self.fault(f"{column} {cell!r} is not a usable path; correct it.", MissingFileError)
+        if not inside:
+            self.fault(f"{column} {cell!r} leads out of the data folder {self.root}.", PathEscapesRootError)
+        if not there:
+            self.fault(f"{column} names {cell!r}, which does not exist at {path}.", MissingFileError)
+        return path
+
+
+def parse_row(cells: Mapping[str, str], place: Place, *, labels: bool = True) -> Row:
+    """Build a row from the cells of one line.
+
+    Parameters
+    ----------
+    cells : mapping of str to str
+        Cell by column name; cells of other types' columns may be empty.
+    place : Place
+    labels : bool
+        Whether the label must be there and its mask exist. False for data whose labels are hidden.
+
+    Raises
+    ------
+    DatasetError, MissingFileError, PathEscapesRootError
+        The first fault of the row; the message names the table and the line.
+    """
+    for column in COMMON_COLUMNS:
+        if not cells.get(column, "").strip():
+            place.fault(f"the column {column} is missing or empty.")
+    kind = cells["task_name"].strip().lower()
+    if kind not in get_args(TaskType):
+        place.fault(f"task_name {cells['task_name']!r} is not one of {', '.join(get_args(TaskType))}.")
+    task_type: TaskType = kind  # type: ignore[assignment]  # one of the four, just checked
+    count = _whole(cells["num_classes"], "num_classes", place)
+    if not 1 <= count <= 255:
+        place.fault(f"num_classes {count} is not between 1 and 255.")
+    image = place.file(cells["image_path"], "image_path")
+
+    mask: Path | None = None
+    mask_path: str | None = None
+    label: int | Box | Keypoints | None = None
+    if task_type == "segmentation":
+        mask_path = cells.get("mask_path", "").strip() or None
+        if mask_path is not None:
+            mask = place.file(mask_path, "mask_path", must_exist=labels)
+            mask = mask if mask.is_file() else None
+        elif labels:
+            place.fault("a segmentation row needs a mask_path.")
+    elif labels or _has_label(cells, task_type):
+        label = _label(cells, task_type, count, place)
+    return Row(
+        task_id=cells["task_id"].strip(),
+        type=task_type,
+        num_classes=count,
+        image=image,
+        image_path=cells["image_path"],
+        mask=mask,
+        mask_path=mask_path,
+        label=label,
+        csv=place.csv,
+        line=place.line,
+        pixel_mm=_pixel_mm(cells.get("pixel_mm", ""), place),
+        root=place.root,
+        subject=next((cells[c].strip() for c in GROUP_COLUMNS if not _absent(cells.get(c, ""))), None),
+    )
+
+
+def _absent(cell: str) -> bool:
+    return cell.strip().lower() in _ABSENT
+
+
+def _has_label(cells: Mapping[str, str], kind: TaskType) -> bool:
+    columns = {"classification": ("mask",), "detection": BOX_COLUMNS}.get(kind)
+    if columns is None:
+        columns = tuple(column for column in cells if column.startswith("point_"))
+    return any(not _absent(cells.get(column, "")) for column in columns)
+
+
+def _label(cells: Mapping[str, str], kind: TaskType, count: int, place: Place) -> int | Box | Keypoints:
+    if kind == "classification":
+        if _absent(cells.get("mask", "")):
+            place.fault("a classification row needs its class in the column mask.")
+        index = _whole(cells["mask"], "mask", place)
+        if not 0 <= index < count:
+            place.fault(f"the class in the column mask is {index}, but num_classes {count} allows 0 to {count - 1}.")
+        return index
+    if kind == "detection":
+        x_min, y_min, x_max, y_max = (_number(cells.get(column, ""), column, place) for column in BOX_COLUMNS)
+        if x_max < x_min or y_max < y_min:
+            place.fault(f"the box is inside out: x {x_min:g} to {x_max:g}, y {y_min:g} to {y_max:g}.")
+        return Box(y_min, x_min, y_max, x_max)
+    names = [f"point_{i + 1}_xy" for i in range(count)]
+    if not any(name in cells for name in names):
+        place.fault(f"a regression row of {count} points needs the columns point_1_xy to point_{count}_xy.")
+    beyond = f"point_{count + 1}_xy"
+    if not _absent(cells.get(beyond, "")):
+        place.fault(f"{beyond} is filled, but num_classes says {count} points.")
+    return Keypoints(np.array([_point(cells.get(name, ""), name, place) for name in names]))
+
+
+def _point(cell: str, column: str, place: Place) -> tuple[float, float]:
+    """Return (y, x); NaN where the cell is empty or holds NaN, which means "not visible"."""
+    if _absent(cell):
+        return (math.nan, math.nan)
+    try:
+        pair = json.loads(cell.replace("nan", "NaN"))
+        x, y = (math.nan if number is None else float(number) for number in pair)
+    except (ValueError, TypeError, OverflowError):
+        place.fault(f'{column} {cell!r} is not a point written as "[x, y]".')
+    if math.isinf(x) or math.isinf(y):
+        place.fault(f"{column} {cell!r} is infinite.")
+    return (y, x)
+
+
+def _number(cell: str, column: str, place: Place) -> float:
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        place.fault(
+            f"{column} {cell!r} is not a number." if cell.strip() else f"the column {column} is missing or empty."
+        )
+    return number
+
+
+def _whole(cell: str, column: str, place: Place) -> int:
+    number = _number(cell, column, place)  # tables joined by other programs hold "2.0" for 2
+    if not number.is_integer():
+        place.fault(f"{column} {cell!r} is not a whole number.")
+    return int(number)
+
+
+def _pixel_mm(cell: str, place: Place) -> float | None:
+    if _absent(cell):
+        return None
+    number = _number(cell, "pixel_mm", place)
+    if not 0 < number < 100:
+        place.fault(f"pixel_mm {cell!r} is not a plausible pixel size.")
+    return number
