@@ -60,9 +60,8 @@ def tables(root: Path) -> list[Path]:
     DatasetError
         There is none.
     """
-    found = sorted(
-        p for p in (root / "csv_files").glob("*") if p.suffix.lower() == ".csv" and not p.name.startswith(".")
-    )
+    files = (root / "csv_files").iterdir()
+    found = sorted(file for file in files if file.suffix.lower() == ".csv" and not file.name.startswith("."))
     if not found:
         raise DatasetError(f"{root / 'csv_files'}: no CSV table in it.")
     return found

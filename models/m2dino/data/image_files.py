@@ -97,18 +97,23 @@ def _pixels(path: Path, what: str, *, indices: bool = False) -> NDArray[np.uint8
     try:
         with Image.open(path) as picture:
             picture.load()
-            if picture.mode.startswith("I") and not indices:
+            if picture.mode[0] in "IF" and indices:
+                return _small(np.asarray(picture))
+            if picture.mode[0] == "I":
                 deep = np.asarray(picture).astype(np.int64)
                 return (deep >> 8 if deep.max(initial=0) > 255 else deep).clip(0, 255).astype(np.uint8)
-            if picture.mode in ("I", "I;16", "I;16B", "F"):
-                plain = np.asarray(picture)
-                if indices and plain.size and (plain.min() < 0 or plain.max() > 255):
-                    raise ValueError("class indices beyond 255")
-                return plain.astype(np.uint8)
-            if picture.mode == "1" or (picture.mode == "P" and indices):
-                return np.asarray(picture).astype(np.uint8) * (1 if indices or picture.mode == "P" else 255)
-            return np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
+            if indices and picture.mode in ("1", "P"):
+                return np.asarray(picture).astype(np.uint8)
+            return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: the {what} does not exist.") from error
     except _DAMAGE as error:
         raise DatasetError(f"{path}: the {what} is damaged or not a picture; replace it.") from error
+
+
+def _small(deep: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return class indices that a program wrote with more than 8 bits."""
+    small = deep.astype(np.uint8)
+    if not np.array_equal(small, deep):
+        raise ValueError("not class indices")
+    return small

@@ -32,7 +32,7 @@ def tasks_of(rows: Iterable[Row], registry: TaskRegistry) -> dict[str, Task]:
         if (task.type, task.num_classes) != (row.type, row.num_classes):
             raise DatasetError(
                 f"{row.csv}, line {row.line}: the task {row.task_id} is {row.type} with num_classes {row.num_classes} "
-                f"here, but is known as {task.type} with {task.num_classes}; give it another task_id or correct the row."
+                f"here, but is known as {task.type} with {task.num_classes}; correct it or rename it."
             )
     return tasks
 

@@ -1,4 +1,4 @@
-"""A fault found in somebody's data, as a line of a list (a check names every fault, where reading stops at the first)."""
+"""A fault found in somebody's data. A check lists every fault, where reading stops at the first."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Row:
 
     @property
     def group(self) -> str:
-        """Subject or recording: the user's own column, else what the file name tells (see `grouping`), else the image."""
+        """Subject or recording: the user's own column, else what the file name tells (`grouping`), else the image."""
         return self.subject or subject_of(self.image) or f"image:{self.image.relative_to(self.root).as_posix()}"
 
 
@@ -219,9 +219,7 @@ def _number(cell: str, column: str, place: Place) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        place.fault(
-            f"{column} {cell!r} is not a number." if cell.strip() else f"the column {column} is missing or empty."
-        )
+        place.fault(f"{column} {cell!r} is not a number." if cell.strip() else f"the column {column} is empty.")
     return number
 
 

@@ -1,0 +1,137 @@
+"""One honest split into training and validation, over all tasks at once.
+
+Tasks share images and subjects, so a split per task would train on what another task validates on. Here rows hang
+together when they have the same subject or recording (`Row.group`), the same file, or files with the same bytes; what
+hangs together never straddles. Which side a subject falls on depends on a hash of its name and the seed, so that
+adding rows moves as little as possible.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from m2dino.data.rows import Row
+from m2dino.errors import MissingFileError
+
+
+def subjects(rows: Sequence[Row]) -> list[str]:
+    """Return, for every row, the key of the subject that it hangs together with; equal keys must not straddle a split.
+
+    Raises
+    ------
+    MissingFileError
+        An image has gone since the rows were read.
+    """
+    parent: dict[str, str] = {}
+
+    def root_of(key: str) -> str:
+        parent.setdefault(key, key)
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    def join(one: str, other: str) -> None:
+        low, high = sorted((root_of(one), root_of(other)))
+        parent[high] = low
+
+    names = _same_bytes({row.image for row in rows})
+    for row in rows:
+        join(f"group {row.group}", f"image {names[row.image]}")
+    members: dict[str, str] = {}
+    for row in rows:
+        # The component is named by its smallest group, a name that does not depend on where the data lies.
+        root, group = root_of(f"group {row.group}"), row.group
+        members[root] = min(members.get(root, group), group)
+    return [members[root_of(f"group {row.group}")] for row in rows]
+
+
+def split(rows: Sequence[Row], val_fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Return (training rows, validation rows), each in the order given.
+
+    Every task of two or more subjects gets at least one for validation. Wherever the overlaps of tasks allow it, it
+    also keeps one for training and validates on at most twice `val_fraction` of its subjects, and a task of a single
+    subject is trained on.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    val_fraction : float
+        Share of subjects to validate on, in (0, 1).
+    seed : int
+        Another seed gives another split.
+
+    Raises
+    ------
+    MissingFileError
+        An image has gone since the rows were read.
+    """
+    if not 0 < val_fraction < 1:
+        raise ValueError(f"val_fraction must be between 0 and 1, not {val_fraction}")
+    keys = subjects(rows)
+    by_task: dict[str, set[str]] = defaultdict(set)
+    tasks_with: dict[str, set[str]] = defaultdict(set)
+    for row, key in zip(rows, keys, strict=True):
+        by_task[row.task_id].add(key)
+        tasks_with[key].add(row.task_id)
+    place = {key: _place(key, seed) for key in tasks_with}
+    val = {key for key, at in place.items() if at < val_fraction}
+
+    splittable = sorted((task for task, own in by_task.items() if len(own) > 1), key=lambda t: (len(by_task[t]), t))
+    for task in splittable:
+        if not by_task[task] & val:
+
+            def strips(key: str) -> bool:
+                return any(not by_task[other] - val - {key} for other in tasks_with[key])
+
+            val.add(min(by_task[task], key=lambda key: (strips(key), place[key])))
+    for own in sorted(by_task.values(), key=lambda own: (len(own), min(own))):
+        most = min(max(1, round(2 * val_fraction * len(own))), len(own) - 1)
+        _give_back(own, most, val, place, lambda key: _spare(key, tasks_with, by_task, val))
+    if val and len(val) == len(place):
+        val.discard(max(place, key=lambda key: place[key]))
+    training = [row for row, key in zip(rows, keys, strict=True) if key not in val]
+    return training, [row for row, key in zip(rows, keys, strict=True) if key in val]
+
+
+def _give_back(own: set[str], most: int, val: set[str], place: dict[str, float], spare: Callable[[str], bool]) -> None:
+    """Move subjects of a task to training until it validates on at most `most`, without robbing another task."""
+    for key in sorted(own & val, key=lambda key: -place[key]):
+        if len(own & val) <= most:
+            return
+        if spare(key):
+            val.discard(key)
+
+
+def _spare(key: str, tasks_with: dict[str, set[str]], by_task: dict[str, set[str]], val: set[str]) -> bool:
+    """Whether every task of the subject that could be split still validates on something without it."""
+    return all(len(by_task[task]) < 2 or by_task[task] & val - {key} for task in tasks_with[key])
+
+
+def _place(key: str, seed: int) -> float:
+    """Return a number in [0, 1) that only the subject's name and the seed decide."""
+    digest = hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _same_bytes(images: set[Path]) -> dict[Path, str]:
+    """Return a name for every image, the same for files of the same content; only files of equal size are read."""
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    names: dict[Path, str] = {}
+    for image in images:
+        try:
+            by_size[image.stat().st_size].append(image)
+        except OSError as error:
+            raise MissingFileError(f"{image}: the image does not exist any more.") from error
+    for same in by_size.values():
+        for image in same:
+            names[image] = str(image)
+            if len(same) > 1:
+                try:
+                    names[image] = hashlib.sha256(image.read_bytes()).hexdigest()
+                except OSError as error:
+                    raise MissingFileError(f"{image}: the image cannot be read any more.") from error
+    return names
