@@ -28,7 +28,9 @@ class CineLoop(ABC):
         A name for people, made from the kind and the identity, never from the path or a header.
     height, width : int
     frame_time_s : float or None
-        Seconds from one frame to the next; None where the file does not say.
+        Seconds from one frame to the next; None where the file does not say, or frames are not evenly spaced.
+    frame_time_source : str or None
+        Where `frame_time_s` comes from, for people, such as "frame time" or "timestamps"; None where it is None.
     calibration : Calibration or None
     calibration_reason : str
         Where the calibration comes from, or why there is none; one sentence for people.
@@ -45,6 +47,7 @@ class CineLoop(ABC):
     height: int
     width: int
     frame_time_s: float | None = None
+    frame_time_source: str | None = None
     calibration: Calibration | None = None
     calibration_reason: str = "the file gives no pixel size"
     identity: str

@@ -1,0 +1,13 @@
+"""Cine loops on disk: lazily decoded frames, calibration where it is certain, and an identity free of patient data.
+
+`open_loop` and `open_loops` are all that most callers need; each reader, and its codec, is imported with the first
+file of its kind.
+"""
+
+from __future__ import annotations
+
+from m2dino.cine.calibration import Calibration
+from m2dino.cine.loop import CineLoop, Frame
+from m2dino.cine.opening import loop_paths, open_loop, open_loops
+
+__all__ = ["Calibration", "CineLoop", "Frame", "loop_paths", "open_loop", "open_loops"]

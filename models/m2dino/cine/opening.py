@@ -1,0 +1,121 @@
+"""From a path to its loops: `open_loop`, `open_loops` and `loop_paths`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from m2dino.cine.loop import CineLoop
+from m2dino.cine.natural import natural_key
+from m2dino.cine.sniffing import IMAGE_SUFFIXES, is_volume, kind_of_file
+from m2dino.errors import NoPixelDataError, UnsupportedLoopError, UsageError
+
+_READS = "DICOM, video (MP4, AVI, MOV, MKV) and still images (PNG, JPEG, BMP, TIFF), or a folder of these"
+
+
+def open_loop(path: str | os.PathLike[str]) -> CineLoop:
+    """Open the one loop of a file or folder; nothing but its header, index and signature is read.
+
+    Parameters
+    ----------
+    path : path-like
+        A DICOM, video or image file, a folder of equally sized images, or a folder with a single loop in it.
+
+    Returns
+    -------
+    CineLoop
+
+    Raises
+    ------
+    UsageError
+        The folder holds several loops: the message says to choose one of them.
+    UnsupportedLoopError, NoPixelDataError, UnsupportedTransferSyntaxError, TruncatedLoopError
+        The file cannot be read, and why.
+    """
+    paths = loop_paths(path)
+    if len(paths) > 1:
+        some = ", ".join(p.name for p in paths[:3]) + (", …" if len(paths) > 3 else "")
+        raise UsageError(f"{path} holds {len(paths)} loops ({some}): choose one of them.")
+    return _open(paths[0])
+
+
+def open_loops(path: str | os.PathLike[str]) -> list[CineLoop]:
+    """Open every loop of a file or folder, in natural order of their names.
+
+    DICOM files without pixels (directories, reports) that lie in a folder beside loops are passed over; any other
+    file that cannot be read raises. To go on after such a file, open each of `loop_paths(path)` by itself.
+
+    Raises
+    ------
+    LoopError
+        As `open_loop`.
+    """
+    paths = loop_paths(path)
+    if len(paths) == 1:
+        return [_open(paths[0])]
+    loops = []
+    for each in paths:
+        try:
+            loops.append(_open(each))
+        except NoPixelDataError:
+            continue
+    if not loops:
+        raise NoPixelDataError(f"{path} holds only DICOM files without images; choose another folder.")
+    return loops
+
+
+def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
+    """Return the path of every loop that `path` holds: itself, or the loops inside a folder.
+
+    A folder of still images is one loop, whose path is the folder's. Sub-folders are not searched.
+
+    Raises
+    ------
+    UnsupportedLoopError
+        There is none, or the path cannot be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        if is_volume(path) and path.exists():
+            raise UnsupportedLoopError(f"{path} is a volume (NIfTI, MetaImage, NRRD), which is not read: {_READS} are.")
+        if kind_of_file(path) is None:
+            raise UnsupportedLoopError(f"{path} is not a loop that can be read: {_READS} are.")
+        return [path]
+    try:
+        files = sorted((f for f in path.iterdir() if f.is_file() and not f.name.startswith(".")), key=natural_key)
+    except OSError as error:
+        raise UnsupportedLoopError(f"The folder {path} cannot be read ({error.strerror}).") from None
+    found = []
+    has_images = False
+    for file in files:
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            has_images = True
+        elif file.stat().st_size and kind_of_file(file) in ("dicom", "video"):
+            found.append(file)
+    if has_images:
+        found.insert(0, path)
+    if not found:
+        raise UnsupportedLoopError(f"The folder {path} holds no loop: {_READS} are read, sub-folders are not searched.")
+    return found
+
+
+def _open(path: Path) -> CineLoop:
+    if path.is_dir():
+        from m2dino.cine.images import ImageLoop
+
+        return ImageLoop.of_folder(path)
+    match kind_of_file(path):
+        case "dicom":
+            from m2dino.cine.dicom import DicomLoop
+
+            return DicomLoop(path)
+        case "video":
+            from m2dino.cine.video import VideoLoop
+
+            return VideoLoop(path)
+        case "images":
+            from m2dino.cine.images import ImageLoop
+
+            return ImageLoop.of_file(path)
+        case None:
+            raise UnsupportedLoopError(f"{path} is not a loop that can be read: {_READS} are.")
