@@ -163,8 +163,7 @@ packages() {
     touch "$venv/.installing"
     say "installing packages (the first time takes some minutes: PyTorch alone is large)"
     # --group came with pip 25.1.
-    "${pip[@]}" install -q "pip>=25.1" || die "pip could not be updated; its own message is above."
-    "${pip[@]}" install -q "${want[@]}" || {
+    "${pip[@]}" install -q "pip>=25.1" && "${pip[@]}" install -q "${want[@]}" || {
         # pip itself ended in order: what it had installed is whole, and the next try goes on from there.
         rm -f "$venv/.installing"
         die "pip could not install the packages; its own message is above. Run make again to go on from here."
