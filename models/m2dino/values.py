@@ -108,7 +108,9 @@ class ClassProbabilities:
         total = array.sum()
         if not np.isclose(total, 1.0, atol=1e-3):
             raise ValueError(f"class probabilities sum to {total}, not 1")
-        object.__setattr__(self, "probabilities", _frozen(array / total, np.float64))
+        # Left alone when already normalised to rounding, so that values written out and read back stay equal.
+        normal = array if abs(total - 1.0) < 1e-12 else array / total
+        object.__setattr__(self, "probabilities", _frozen(normal, np.float64))
 
     @classmethod
     def certain(cls, index: int, num_classes: int) -> ClassProbabilities:
