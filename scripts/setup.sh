@@ -48,9 +48,15 @@ known_name() { # the first of a|b|c that apt can install, else the first
     echo "${1%%|*}"
 }
 
+log=build/setup.log
+
 apt_install() {
+    say "installing $*"
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" \
-        </dev/null || die "apt-get could not install: $*. Mend that (its own message is above), then run make again."
+        </dev/null >>"$log" 2>&1 || {
+        tail -n 20 "$log" >&2
+        die "apt-get could not install: $*. Mend that (its message is above, all of it in $log), then run make again."
+    }
 }
 
 updated=
@@ -58,7 +64,8 @@ apt_update() {
     [ -n "$updated" ] && return
     say "apt-get update"
     # One unreachable third-party source must not stop what the others hold.
-    apt-get -o DPkg::Lock::Timeout=300 update -q </dev/null || say "apt-get update met an error: going on with what is known"
+    apt-get -o DPkg::Lock::Timeout=300 update -q </dev/null >>"$log" 2>&1 ||
+        say "apt-get update met an error (see $log): going on with what is known"
     updated=yes
 }
 
@@ -89,7 +96,6 @@ system_libraries() {
         printf '    sudo apt-get update && sudo apt-get install -y --no-install-recommends %s\n\n' "${names[*]}" >&2
         exit 1
     fi
-    say "installing system libraries: ${names[*]}"
     apt_install "${names[@]}"
     missing="$(missing_packages)"
     [ -z "$missing" ] || die "after the installation these are still missing: $(tr '\n' ' ' <<<"$missing")"
@@ -122,7 +128,6 @@ choose_python() {
     if command -v apt-get >/dev/null && [ -z "${PYTHON:-}" ]; then
         if is_root; then
             apt_update
-            say "installing $package"
             apt_install "$package"
             find_python usable && return 0
         else
@@ -157,13 +162,15 @@ virtual_environment() {
 }
 
 packages() {
-    local pip=("$venv/bin/python" -m pip --disable-pip-version-check) want=(-c constraints.txt -e ".[pyqt5]")
+    local pip=("$venv/bin/python" -m pip --disable-pip-version-check install) want=(-c constraints.txt -e ".[pyqt5]")
     [ "$kind" = dev ] && want+=(--group dev)
+    # A person sees what is being downloaded; a log wants one line.
+    [ -t 1 ] || pip+=(-q)
     rm -f "$venv"/.ready-*
     touch "$venv/.installing"
     say "installing packages (the first time takes some minutes: PyTorch alone is large)"
     # --group came with pip 25.1.
-    "${pip[@]}" install -q "pip>=25.1" && "${pip[@]}" install -q "${want[@]}" || {
+    "${pip[@]}" "pip>=25.1" && "${pip[@]}" "${want[@]}" || {
         # pip itself ended in order: what it had installed is whole, and the next try goes on from there.
         rm -f "$venv/.installing"
         die "pip could not install the packages; its own message is above. Run make again to go on from here."
