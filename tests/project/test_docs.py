@@ -1,0 +1,73 @@
+"""What the pages say is so: links lead somewhere, examples work, commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from m2dino.cli import build_app
+from m2dino.tasks import read_task_file
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'(?:src|href)="([^"]+)"', text)]
+    broken = [
+        target
+        for target in targets
+        if not target.startswith(("http://", "https://", "#", "mailto:"))
+        and not (page.parent / target.partition("#")[0]).exists()
+    ]
+    assert not broken
+
+
+def test_the_readme_names_the_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make run" in text
+    assert "make test" in text
+    assert "not for clinical" in text
+
+
+def test_the_example_of_own_tasks_is_valid(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "own-tasks.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    path = tmp_path / "tasks.toml"
+    path.write_text(example, encoding="utf-8")
+    assert {task.type for task in read_task_file(path)} == {"segmentation", "regression"}
+
+
+def documented_commands() -> list[str]:
+    found = []
+    for page in PAGES:
+        for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.partition("#")[0].strip().removeprefix("$ ")
+                if line.startswith("m2dino ") and line not in found:
+                    found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("line", documented_commands())
+def test_a_documented_command_exists(line: str) -> None:
+    """Every sub-command is known and takes every option that a page gives it."""
+    command: click.Command = typer.main.get_command(build_app())
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group):
+        name = words.pop(0)
+        assert name in command.commands, f"{name} is not a command"
+        command = command.commands[name]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    used = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+    assert used <= known | {"--help"}
