@@ -1,0 +1,223 @@
+"""The store of corrections: one folder that keeps every human decision, and from which training learns.
+
+`store.sqlite` holds the records, append-only; `frames/` and `values/` hold the pixels, written once and never
+replaced; everything else in the folder is the FM_UIA view (see `fmuia_view`), which can be rebuilt from those. What
+`save` has returned survives a kill or a power cut at any later instant. Threads and processes may share a store.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from m2dino.cine.loop import Frame
+from m2dino.data import fmuia_view
+from m2dino.data.durable import write_whole
+from m2dino.data.fmuia_view import file_name
+from m2dino.data.record_check import check_fits
+from m2dino.data.records import Record
+from m2dino.data.store_reader import Counts, StoreReader
+from m2dino.data.store_schema import connect, store_errors, transaction
+from m2dino.data.value_files import Encoded, encode_frame, encode_proposal, encode_value
+from m2dino.errors import StoreError
+from m2dino.tasks import Task
+
+__all__ = ["Counts", "Store"]
+
+_log = logging.getLogger(__name__)
+
+
+class Store(StoreReader):
+    """A store of corrections; open one with `Store.open`, and close it or use it as a context manager."""
+
+    @classmethod
+    def open(cls, path: Path | str, *, create: bool = False) -> Store:
+        """Open the store in the folder `path`.
+
+        Parameters
+        ----------
+        path : path
+        create : bool
+            Make a new store where there is none.
+
+        Raises
+        ------
+        StoreError
+            There is no store.
+        StoreSchemaError
+            It was written by a newer version of the program, or its database is damaged.
+        StoreWriteError
+            It cannot be created.
+        """
+        folder = Path(path)
+        store = cls(folder, connect(folder, create=create))
+        store._refresh_view()
+        return store
+
+    def save(self, record: Record, frame: Frame | None = None, task: Task | None = None) -> Record:
+        """Save one decision durably, and bring the FM_UIA view up to it.
+
+        Parameters
+        ----------
+        record : Record
+            `created` is filled where empty.
+        frame : ndarray of uint8, shape (H, W, 3), optional
+            The picture; needed the first time that a frame is labelled, ignored later.
+        task : Task, optional
+            The definition; needed the first time that a task is saved.
+
+        Returns
+        -------
+        Record
+            As stored.
+
+        Raises
+        ------
+        StoreWriteError
+            The disk is full, read-only or busy; nothing was saved.
+        StoreError
+            The store knows the task with another type or number of classes.
+        ValueError
+            The value does not fit the task or the frame, or a picture or definition is missing.
+        """
+        known = self.tasks().get(record.task_id)
+        if task is not None and known is not None and (task.type, task.num_classes) != (known.type, known.num_classes):
+            raise StoreError(
+                f"{self.folder}: the store knows the task {task.id} as {known.type} with {known.num_classes} labels, "
+                f"not {task.type} with {task.num_classes}; give yours another id or use another store."
+            )
+        definition = task or known
+        if definition is None or definition.id != record.task_id:
+            raise ValueError(f"the store does not know the task {record.task_id}: pass its definition")
+        size = self._frame_size(record.loop_id, record.frame)
+        check_fits(record, definition, size or (frame.shape[:2] if frame is not None else None))
+        stored = replace(record, created=record.created or datetime.now(UTC).isoformat(timespec="seconds"))
+        value = encode_value(stored.value) if stored.value is not None else None
+        proposal = encode_proposal(stored.proposal) if stored.proposal is not None else None
+        picture = encode_frame(frame) if frame is not None and size is None else None
+        with self._lock, store_errors(self.folder, writing=True), transaction(self._db):
+            if definition != known:
+                self._db.execute(
+                    "INSERT INTO tasks (task_id, definition) VALUES (?, ?)"
+                    " ON CONFLICT (task_id) DO UPDATE SET definition = excluded.definition",
+                    (definition.id, json.dumps(definition.to_dict())),
+                )
+            stem = self._stem(stored.loop_id)
+            if picture is not None and frame is not None:
+                self._add_frame(stored, stem, picture, frame.shape[:2])
+            for encoded in (value, proposal):
+                self._add_value_file(encoded)
+            self._add_record(stored, stored.fate, value, proposal)
+        self._refresh_view(definition)
+        return stored
+
+    def withdraw(self, loop_id: str, frame: int, task_id: str) -> None:
+        """Undo a decision: the frame has no label again, and the history keeps what it had.
+
+        Raises
+        ------
+        StoreWriteError
+            The disk is full, read-only or busy; nothing was changed.
+        """
+        with self._lock, store_errors(self.folder, writing=True), transaction(self._db):
+            found = self._latest(loop_id, frame, task_id)
+            if found is None or found[3] == "withdrawn":
+                return
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            tombstone = Record(loop_id, frame, task_id, "rejected", None, created=created, group=found[10])
+            self._add_record(tombstone, "withdrawn", None, None)
+        self._refresh_view(self.tasks()[task_id])
+
+    def fix_holdout(self, task_id: str, frames: Mapping[tuple[str, int], bool]) -> None:
+        """Decide for frames, by (loop_id, frame), whether they are held out for validation; once fixed, never changed.
+
+        Raises
+        ------
+        StoreWriteError
+            The disk is full, read-only or busy; nothing was changed.
+        """
+        with self._lock, store_errors(self.folder, writing=True), transaction(self._db):
+            self._db.executemany(
+                "INSERT OR IGNORE INTO holdout (task_id, loop_id, frame, held) VALUES (?, ?, ?, ?)",
+                [(task_id, loop_id, frame, int(held)) for (loop_id, frame), held in frames.items()],
+            )
+
+    def rebuild_view(self) -> None:
+        """Write the FM_UIA view anew from the records, and clear away what killed programs left.
+
+        Raises
+        ------
+        StoreWriteError
+            The disk is full, read-only or busy; the records are safe.
+        """
+        with self._lock, store_errors(self.folder, writing=True), transaction(self._db):
+            fmuia_view.rebuild(self._db, self.folder, self.views())
+
+    def _stem(self, loop_id: str) -> str:
+        """Return the start of the loop's id that names its files, longer where another loop starts the same."""
+        row = self._db.execute("SELECT stem FROM loops WHERE loop_id = ?", (loop_id,)).fetchone()
+        if row:
+            return str(row[0])
+        for length in (16, 32, 64, len(loop_id)):
+            taken = self._db.execute("SELECT 1 FROM loops WHERE stem = ?", (loop_id[:length],)).fetchone()
+            if not taken:
+                self._db.execute("INSERT INTO loops (loop_id, stem) VALUES (?, ?)", (loop_id, loop_id[:length]))
+                return loop_id[:length]
+        raise ValueError(f"two loops are named {loop_id}")
+
+    def _add_frame(self, record: Record, stem: str, picture: bytes, size: tuple[int, ...]) -> None:
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO frames (loop_id, frame, height, width) VALUES (?, ?, ?, ?)",
+            (record.loop_id, record.frame, *size),
+        )
+        if added.rowcount:
+            write_whole(self.folder / "frames" / file_name(stem, record.frame), picture)
+
+    def _add_value_file(self, encoded: Encoded | None) -> None:
+        if encoded is not None and encoded.file is not None:
+            name, data = encoded.file
+            path = self.folder / "values" / name
+            if not path.is_file():
+                write_whole(path, data)
+
+    def _add_record(self, record: Record, fate: str, value: Encoded | None, proposal: Encoded | None) -> None:
+        added = self._db.execute(
+            "INSERT INTO records (loop_id, frame, task_id, fate, value, proposal, author, seconds, created,"
+            " interpolated, group_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.loop_id,
+                record.frame,
+                record.task_id,
+                fate,
+                value.text if value else None,
+                proposal.text if proposal else None,
+                record.author,
+                float(record.seconds),
+                record.created,
+                int(record.interpolated),
+                record.group,
+            ),
+        )
+        self._db.execute(
+            "INSERT INTO latest (task_id, loop_id, frame, record) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (task_id, loop_id, frame) DO UPDATE SET record = excluded.record, pending = 1",
+            (record.task_id, record.loop_id, record.frame, added.lastrowid),
+        )
+
+    def _refresh_view(self, task: Task | None = None) -> None:
+        """Bring the view of a task, or of all, up to the records, which are safe already: so this never raises.
+
+        Where the disk refuses, the view stays behind, `check` says so, and the next save or opening tries again.
+        """
+        try:
+            with self._lock, store_errors(self.folder, writing=True):
+                for view in self.views():
+                    if (task is None or view.task.id == task.id) and not fmuia_view.is_current(self._db, view):
+                        with transaction(self._db):
+                            fmuia_view.update(self._db, view)
+        except StoreError as error:
+            _log.warning("The FM_UIA view of the store is behind its records: %s", error)

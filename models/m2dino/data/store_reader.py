@@ -1,0 +1,225 @@
+"""Reading a store of corrections: records, pictures, counts, the fixed hold-out, the fingerprint."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from m2dino.cine.loop import Frame
+from m2dino.data.fmuia_view import TaskView, file_name
+from m2dino.data.image_files import load_image
+from m2dino.data.problems import Problem
+from m2dino.data.records import Fate, Record
+from m2dino.data.store_check import check_store
+from m2dino.data.store_schema import store_errors
+from m2dino.data.value_files import decode_proposal, decode_value
+from m2dino.errors import DatasetError, M2DinoError, StoreError
+from m2dino.tasks import Task
+
+_COLUMNS = (
+    "r.loop_id, r.frame, r.task_id, r.fate, r.value, r.proposal, r.author, r.seconds, r.created, r.interpolated,"
+    " r.group_key"
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far the review of one task has come.
+
+    Attributes
+    ----------
+    edited, accepted : int
+        Frames that train; interpolated ones are not among them.
+    rejected : int
+    loops : int
+        Loops that the edited and accepted frames come from.
+    """
+
+    edited: int
+    accepted: int
+    rejected: int
+    loops: int
+
+
+class StoreReader:
+    """What can be read from a store; see `Store` for opening one."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._db = connection
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        """Let go of the database; safe to call twice."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def get(self, loop_id: str, frame: int, task_id: str) -> Record | None:
+        """Return the record that counts for a frame and task, or None where there is none or it was withdrawn.
+
+        Raises
+        ------
+        StoreError
+            A file that the record needs has gone.
+        """
+        with self._reading():
+            found = self._latest(loop_id, frame, task_id)
+        return None if found is None or found[3] == "withdrawn" else self._record(found)
+
+    def history(self, loop_id: str, frame: int, task_id: str) -> list[Record | None]:
+        """Return every record ever saved for a frame and task, oldest first; None stands for a withdrawal."""
+        rows = self._query(
+            f"SELECT {_COLUMNS} FROM records r WHERE task_id = ? AND loop_id = ? AND frame = ? ORDER BY id",
+            (task_id, loop_id, frame),
+        )
+        return [None if row[3] == "withdrawn" else self._record(row) for row in rows]
+
+    def records(self, task_id: str | None = None, loop_id: str | None = None) -> list[Record]:
+        """Return the records that count, in order of task, loop and frame; see `iter_records` where masks are many."""
+        return list(self.iter_records(task_id, loop_id))
+
+    def iter_records(self, task_id: str | None = None, loop_id: str | None = None) -> Iterator[Record]:
+        """Yield what `records` returns, reading the pixels of one record at a time.
+
+        Raises
+        ------
+        StoreError
+            A file that a record needs has gone.
+        """
+        rows = self._query(
+            f"SELECT {_COLUMNS} FROM latest l JOIN records r ON r.id = l.record WHERE r.fate != 'withdrawn'"
+            " AND (?1 IS NULL OR l.task_id = ?1) AND (?2 IS NULL OR l.loop_id = ?2)"
+            " ORDER BY l.task_id, l.loop_id, l.frame",
+            (task_id, loop_id),
+        )
+        for row in rows:
+            yield self._record(row)
+
+    def fates(self, loop_id: str, task_id: str) -> dict[int, Fate]:
+        """Return the fate of every reviewed frame of a loop, by frame, without reading any pixels."""
+        rows = self._query(
+            "SELECT l.frame, r.fate FROM latest l JOIN records r ON r.id = l.record"
+            " WHERE l.task_id = ? AND l.loop_id = ? AND r.fate != 'withdrawn' ORDER BY l.frame",
+            (task_id, loop_id),
+        )
+        return dict(rows)
+
+    def counts(self, task_id: str) -> Counts:
+        """Return how many frames of a task have which fate."""
+        rows = self._query(
+            "SELECT r.fate, r.interpolated, l.loop_id FROM latest l JOIN records r ON r.id = l.record"
+            " WHERE l.task_id = ?",
+            (task_id,),
+        )
+        of = [fate for fate, interpolated, _ in rows if not interpolated]
+        loops = {loop for fate, interpolated, loop in rows if fate in ("edited", "accepted") and not interpolated}
+        return Counts(of.count("edited"), of.count("accepted"), of.count("rejected"), len(loops))
+
+    def tasks(self) -> dict[str, Task]:
+        """Return the definition of every task with a record, as last saved, in order of first use."""
+        rows = self._query("SELECT definition FROM tasks ORDER BY number")
+        found = [Task.from_dict(json.loads(text), where=str(self.folder)) for (text,) in rows]
+        return {task.id: task for task in found}
+
+    def frame(self, loop_id: str, frame: int) -> Frame:
+        """Return a frame's picture, (H, W, 3) uint8 RGB.
+
+        Raises
+        ------
+        StoreError
+            The store has no such frame, or its file is missing or damaged.
+        """
+        rows = self._query(
+            "SELECT s.stem FROM frames f JOIN loops s ON s.loop_id = f.loop_id WHERE f.loop_id = ? AND f.frame = ?",
+            (loop_id, frame),
+        )
+        if not rows:
+            raise StoreError(f"{self.folder}: the store holds no picture of frame {frame} of this loop.")
+        try:
+            return load_image(self.folder / "frames" / file_name(rows[0][0], frame))
+        except DatasetError as error:
+            raise StoreError(str(error)) from error
+
+    def holdout(self, task_id: str) -> dict[tuple[str, int], bool]:
+        """Return the frames, by (loop_id, frame), whose side is fixed: True is held out for validation."""
+        rows = self._query("SELECT loop_id, frame, held FROM holdout WHERE task_id = ?", (task_id,))
+        return {(loop_id, frame): bool(held) for loop_id, frame, held in rows}
+
+    def fingerprint(self, task_id: str) -> str:
+        """Return a hash over the records of a task that train: what they are of and what they say, in any order."""
+        rows = self._query(
+            "SELECT l.loop_id, l.frame, r.value FROM latest l JOIN records r ON r.id = l.record"
+            " WHERE l.task_id = ? AND r.fate IN ('edited', 'accepted') AND r.interpolated = 0",
+            (task_id,),
+        )
+        return hashlib.sha256("\n".join(sorted(json.dumps(row) for row in rows)).encode()).hexdigest()
+
+    def check(self) -> list[Problem]:
+        """Return every problem of the store: database, pictures, values and view; empty when it is sound."""
+        with self._reading():
+            return check_store(self._db, self.folder, self.views())
+
+    def views(self) -> list[TaskView]:
+        """Return where each task stands in the FM_UIA view."""
+        rows = self._query("SELECT number, definition FROM tasks ORDER BY number")
+        return [
+            TaskView(self.folder, Task.from_dict(json.loads(text), where=str(self.folder)), number)
+            for number, text in rows
+        ]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, store_errors(self.folder, writing=False):
+            yield
+
+    def _query(self, sql: str, values: tuple[object, ...] = ()) -> list[Any]:
+        with self._reading():
+            return self._db.execute(sql, values).fetchall()
+
+    def _latest(self, loop_id: str, frame: int, task_id: str) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._db.execute(
+            f"SELECT {_COLUMNS} FROM latest l JOIN records r ON r.id = l.record"
+            " WHERE l.task_id = ? AND l.loop_id = ? AND l.frame = ?",
+            (task_id, loop_id, frame),
+        ).fetchone()
+        return row
+
+    def _record(self, row: tuple[Any, ...]) -> Record:
+        loop_id, frame, task_id, fate, value, proposal, author, seconds, created, interpolated, group = row
+        folder = self.folder / "values"
+        try:
+            return Record(
+                loop_id,
+                frame,
+                task_id,
+                fate,
+                decode_value(value, folder) if value is not None else None,
+                decode_proposal(proposal, frame, task_id, folder) if proposal is not None else None,
+                author,
+                seconds,
+                created,
+                bool(interpolated),
+                group,
+            )
+        except M2DinoError as error:
+            raise StoreError(str(error)) from error
+
+    def _frame_size(self, loop_id: str, frame: int) -> tuple[int, int] | None:
+        rows = self._query("SELECT height, width FROM frames WHERE loop_id = ? AND frame = ?", (loop_id, frame))
+        return rows[0] if rows else None
