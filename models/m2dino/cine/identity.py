@@ -44,7 +44,7 @@ def content_signature(shape: tuple[int, int, int], frames: Iterable[EncodedFrame
         In display order.
     """
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(("%d %d %d" % shape).encode())
+    digest.update(" ".join(str(extent) for extent in shape).encode())
     budget = _FULL_BYTES
     for frame in frames:
         digest.update(frame.size.to_bytes(8, "little"))

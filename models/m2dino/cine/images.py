@@ -153,9 +153,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     except PermissionError:
         raise UnsupportedLoopError(f"{file} may not be read; check its permissions.") from None
     except _DAMAGE:
-        raise UnsupportedLoopError(
-            f"{file} is not an image, or it is damaged; copy it again from its source."
-        ) from None
+        raise UnsupportedLoopError(f"{file} is not an image or is damaged; copy it again from its source.") from None
 
 
 def _look(file: Path) -> tuple[int, int, str]:
