@@ -1,0 +1,87 @@
+"""What a network is built from: plain data, kept in every checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from m2dino.errors import NotACheckpointError, UsageError
+
+Preset = Literal["tiny", "small", "base", "large"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a network.
+
+    Attributes
+    ----------
+    backbone : str
+        Name of a DINOv3 ViT in timm.
+    num_experts : int
+        Experts of each mixture; the paper states no number, 4 is our choice.
+    top_k : int
+        Experts used per token, renormalised; 0 is the soft mixture of all (the paper's, as far as known).
+    moe_from : int
+        Index of the first block with a mixture; the blocks before it are task-free. The paper has 6 (of 12).
+    task_dim : int
+        Length of a task's embedding.
+    decoder_width : int
+        Channels of the dense decoder.
+    detail_width : int
+        Channels of the convolutional detail branch at stride 4; 0 leaves it out.
+    image_size : int
+        Side of the square that frames are letterboxed to, in pixels; a multiple of 16.
+    """
+
+    backbone: str
+    num_experts: int = 4
+    top_k: int = 0
+    moe_from: int = 6
+    task_dim: int = 64
+    decoder_width: int = 64
+    detail_width: int = 32
+    image_size: int = 256
+
+    def __post_init__(self) -> None:
+        if self.num_experts < 1 or not 0 <= self.top_k <= self.num_experts:
+            raise UsageError(f"{self.num_experts} experts with top-{self.top_k} is not a mixture.")
+        if self.image_size < 32 or self.image_size % 16:
+            raise UsageError(f"The image size must be a multiple of 16 and at least 32, not {self.image_size}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Architecture:
+        try:
+            return cls(**data)
+        except (TypeError, UsageError) as error:
+            raise NotACheckpointError(f"the checkpoint's architecture is not understood: {error}") from error
+
+    def with_options(self, **changes: Any) -> Architecture:
+        return replace(self, **changes)
+
+
+PRESETS: dict[Preset, Architecture] = {
+    # The names are timm's; weights of the same names carry the DINOv3 licence and are never shipped here.
+    "tiny": Architecture("vit_tiny_patch16_dinov3_qkvb"),
+    "small": Architecture("vit_small_patch16_dinov3", decoder_width=128, detail_width=48),
+    "base": Architecture("vit_base_patch16_dinov3", decoder_width=192, detail_width=64),
+    "large": Architecture("vit_large_patch16_dinov3", moe_from=12, decoder_width=256, detail_width=64),
+}
+
+
+def preset(name: str) -> Architecture:
+    """Return the architecture of a preset.
+
+    Raises
+    ------
+    UsageError
+        No preset of that name.
+    """
+    for known, architecture in PRESETS.items():
+        if known == name:
+            return architecture
+    raise UsageError(f"No preset is called {name!r}; there are {', '.join(PRESETS)}.")

@@ -1,0 +1,150 @@
+"""One small head a task, all fed by spatial feature maps (never by a class token alone).
+
+Coordinates are (y, x) in units of the network's input, in [0, 1]: the left edge of the first pixel is 0, the right edge
+of the last is 1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from m2dino.network.decoder import norm_act
+from m2dino.tasks import Task
+
+
+class Features(NamedTuple):
+    """What a head may look at.
+
+    Attributes
+    ----------
+    tokens : Tensor, (B, N, D)
+        Final patch tokens, without class and register tokens.
+    dense : Tensor, (B, width, H / 4, W / 4), or None
+        The decoder's map; None for classification, which does not need it.
+    """
+
+    tokens: Tensor
+    dense: Tensor | None
+
+
+class SegmentationOutput(NamedTuple):
+    """Class logits (B, K, H / 4, W / 4)."""
+
+    logits: Tensor
+
+
+class ClassificationOutput(NamedTuple):
+    """Class logits (B, K)."""
+
+    logits: Tensor
+
+
+class DetectionOutput(NamedTuple):
+    """Box (B, 4) as y_min, x_min, y_max, x_max in [0, 1], and the logits of the centre's heatmap (B, 1, h, w)."""
+
+    box: Tensor
+    heat: Tensor
+
+
+class RegressionOutput(NamedTuple):
+    """Points (B, K, 2) as (y, x) in [0, 1], and the logits of their heatmaps (B, K, h, w)."""
+
+    points: Tensor
+    heat: Tensor
+
+
+Output = SegmentationOutput | ClassificationOutput | DetectionOutput | RegressionOutput
+
+
+def grid_centres(height: int, width: int, device: torch.device) -> Tensor:
+    """Return (y, x) of the cell centres of a map, in [0, 1], as (h * w, 2)."""
+    y = (torch.arange(height, device=device) + 0.5) / height
+    x = (torch.arange(width, device=device) + 0.5) / width
+    return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).reshape(-1, 2)
+
+
+def soft_argmax(heat: Tensor) -> Tensor:
+    """Expected (y, x) in [0, 1] under the softmax of each heatmap: (B, K, h, w) logits -> (B, K, 2)."""
+    weights = heat.float().flatten(2).softmax(dim=-1)
+    return weights @ grid_centres(heat.shape[-2], heat.shape[-1], heat.device)
+
+
+def _dense_head(width: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), norm_act(width), nn.Conv2d(width, outputs, 1))
+
+
+class SegmentationHead(nn.Module):
+    """Masks at stride 4; the caller enlarges the logits."""
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.body = _dense_head(width, num_classes)
+
+    def forward(self, features: Features) -> SegmentationOutput:
+        assert features.dense is not None
+        return SegmentationOutput(self.body(features.dense).float())
+
+
+class ClassificationHead(nn.Module):
+    """Attention pooling beside mean pooling over the patch tokens, then a linear layer."""
+
+    def __init__(self, dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.attention = nn.Linear(dim, 1)
+        self.norm = nn.LayerNorm(2 * dim)
+        self.dropout = nn.Dropout(0.2)
+        self.out = nn.Linear(2 * dim, num_classes)
+
+    def forward(self, features: Features) -> ClassificationOutput:
+        tokens = features.tokens
+        weights = self.attention(tokens).softmax(dim=1)
+        pooled = torch.cat([(weights * tokens).sum(dim=1), tokens.mean(dim=1)], dim=-1)
+        return ClassificationOutput(self.out(self.dropout(self.norm(pooled))).float())
+
+
+class DetectionHead(nn.Module):
+    """One box: a heatmap of its centre weighs what every cell says of the distances to the four edges.
+
+    CenterNet-like (arXiv 1904.07850), but read by a weighted mean instead of the peak, so that training reaches every
+    cell that the answer comes from.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = _dense_head(width, 5)
+
+    def forward(self, features: Features) -> DetectionOutput:
+        assert features.dense is not None
+        maps = self.body(features.dense).float()
+        heat, distances = maps[:, :1], torch.sigmoid(maps[:, 1:]).flatten(2)
+        weights = heat.flatten(2).softmax(dim=-1)
+        centres = grid_centres(maps.shape[-2], maps.shape[-1], maps.device)
+        corners = torch.cat([centres.T - distances[:, :2], centres.T + distances[:, 2:]], dim=1)
+        return DetectionOutput((weights * corners).sum(dim=-1).clamp(0, 1), heat)
+
+
+class RegressionHead(nn.Module):
+    """One heatmap a point, read by soft-argmax (integral regression, arXiv 1711.08229)."""
+
+    def __init__(self, width: int, num_points: int) -> None:
+        super().__init__()
+        self.body = _dense_head(width, num_points)
+
+    def forward(self, features: Features) -> RegressionOutput:
+        assert features.dense is not None
+        heat = self.body(features.dense).float()
+        return RegressionOutput(soft_argmax(heat), heat)
+
+
+def make_head(task: Task, dim: int, width: int) -> nn.Module:
+    """Return a fresh head for a task on `dim` token channels and `width` decoder channels."""
+    if task.type == "segmentation":
+        return SegmentationHead(width, task.num_classes)
+    if task.type == "classification":
+        return ClassificationHead(dim, task.num_classes)
+    if task.type == "detection":
+        return DetectionHead(width)
+    return RegressionHead(width, task.num_classes)

@@ -1,0 +1,93 @@
+"""From the network's output to values in original-frame pixels, with a confidence."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2dino.data.letterbox import Letterbox
+from m2dino.network.heads import (
+    ClassificationOutput,
+    DetectionOutput,
+    Output,
+    RegressionOutput,
+    SegmentationOutput,
+    grid_centres,
+)
+from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
+
+HEAT_RADIUS = 0.06  # of the square's side: how near its answer a heatmap's mass counts as agreeing with it
+
+
+class Reading(NamedTuple):
+    """A value and how sure the network is of it, in [0, 1]."""
+
+    value: Value
+    confidence: float
+
+
+def split_output(output: Output) -> list[Output]:
+    """Split a batch into outputs of one image each, on the CPU in float32."""
+    count = output[0].shape[0]
+    parts = [part.detach().float().cpu() for part in output]
+    return [type(output)(*(part[i : i + 1] for part in parts)) for i in range(count)]
+
+
+def read_output(output: Output, box: Letterbox) -> Reading:
+    """Read the output of one image (leading axis 1) into original pixels.
+
+    The confidence of a mask is the Dice between it and the probabilities that it was cut from; of a class, its
+    probability; of a box or of points, the share of the heatmap's mass near the answer.
+    """
+    if isinstance(output, SegmentationOutput):
+        return _mask(output.logits[0], box)
+    if isinstance(output, ClassificationOutput):
+        probabilities = output.logits[0].double().softmax(dim=0).numpy()
+        return Reading(ClassProbabilities(probabilities), float(probabilities.max()))
+    if isinstance(output, DetectionOutput):
+        return _box(output, box)
+    return _points(output, box)
+
+
+def _mask(logits: Tensor, box: Letterbox) -> Reading:
+    if logits.shape[0] == 2:
+        # Two classes need one map: half the work on large frames.
+        enlarged = box.logits_out(logits[1:] - logits[:1])[0]
+        labels = (enlarged > 0).to(torch.uint8)
+    else:
+        labels = box.logits_out(logits).argmax(dim=0).to(torch.uint8)
+    probabilities = logits.softmax(dim=0)
+    foreground = probabilities.argmax(dim=0) > 0
+    best = probabilities.max(dim=0).values
+    if foreground.any():
+        soft = 1 - probabilities[0]
+        confidence = float(2 * (best * foreground).sum() / (soft.sum() + foreground.sum()))
+    else:
+        confidence = float(probabilities[0].min())
+    return Reading(Mask(labels.numpy()), float(np.clip(confidence, 0, 1)))
+
+
+def _mass_near(heat: Tensor, points: Tensor) -> Tensor:
+    """Share of each softmaxed heatmap (K, h, w) within HEAT_RADIUS of its point (K, 2)."""
+    cells = grid_centres(heat.shape[-2], heat.shape[-1], heat.device)
+    near = (cells[None] - points[:, None]).norm(dim=-1) <= HEAT_RADIUS
+    return (heat.flatten(1).softmax(dim=-1) * near).sum(dim=-1)
+
+
+def _box(output: DetectionOutput, box: Letterbox) -> Reading:
+    corners = output.box[0]
+    centre = (corners[:2] + corners[2:]) / 2
+    edges = box.edges_out(corners.double().numpy().reshape(2, 2))
+    low, high = np.clip(edges, 0, (box.height, box.width))
+    confidence = float(_mass_near(output.heat[0], centre[None])[0])
+    return Reading(Box(low[0], low[1], max(high[0], low[0]), max(high[1], low[1])), min(confidence, 1.0))
+
+
+def _points(output: RegressionOutput, box: Letterbox) -> Reading:
+    points = box.points_out(output.points[0].double().numpy())
+    points = np.clip(points, -0.5, (box.height - 0.5, box.width - 0.5))
+    confidence = float(_mass_near(output.heat[0], output.points[0]).mean())
+    return Reading(Keypoints(points), min(confidence, 1.0))

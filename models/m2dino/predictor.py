@@ -1,0 +1,293 @@
+"""A loop and a task -> predictions in original pixels, with confidence."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from m2dino.cine.loop import CineLoop, Frame
+from m2dino.data.letterbox import Letterbox
+from m2dino.device import choose_device, device_text, has_bfloat16
+from m2dino.errors import UntrainedTaskError, UsageError
+from m2dino.network.backbone import Prefix
+from m2dino.network.card import ModelCard, bundled_checkpoint
+from m2dino.network.checkpoint import load_checkpoint
+from m2dino.network.config import PRESETS
+from m2dino.network.heads import Output
+from m2dino.network.model import M2Dino
+from m2dino.network.readout import Reading, read_output, split_output
+from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
+from m2dino.tasks import Task
+from m2dino.values import Prediction
+
+PREFIX_CACHE_BYTES = 256 * 2**20
+
+
+class PrefixCache:
+    """The task-free half of the network's work on frames already seen; the oldest go when it is full."""
+
+    def __init__(self, capacity: int = PREFIX_CACHE_BYTES) -> None:
+        self._entries: OrderedDict[Hashable, Prefix] = OrderedDict()
+        self._capacity, self._size = capacity, 0
+
+    @staticmethod
+    def _bytes(prefix: Prefix) -> int:
+        tensors = [prefix.tokens, *prefix.taps, *([] if prefix.detail is None else [prefix.detail])]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def get(self, key: Hashable) -> Prefix | None:
+        prefix = self._entries.get(key)
+        if prefix is not None:
+            self._entries.move_to_end(key)
+        return prefix
+
+    def put(self, key: Hashable, prefix: Prefix) -> None:
+        if key in self._entries:
+            return
+        self._entries[key] = prefix
+        self._size += self._bytes(prefix)
+        while self._size > self._capacity and len(self._entries) > 1:
+            self._size -= self._bytes(self._entries.popitem(last=False)[1])
+
+
+def _join(prefixes: Sequence[Prefix]) -> Prefix:
+    details = [prefix.detail for prefix in prefixes]
+    return Prefix(
+        torch.cat([prefix.tokens for prefix in prefixes]),
+        tuple(torch.cat(taps) for taps in zip(*(prefix.taps for prefix in prefixes), strict=True)),
+        None if details[0] is None else torch.cat([detail for detail in details if detail is not None]),
+    )
+
+
+def _part(prefix: Prefix, index: int) -> Prefix:
+    def one(tensor: Tensor) -> Tensor:
+        return tensor[index : index + 1].clone()
+
+    return Prefix(
+        one(prefix.tokens),
+        tuple(one(tap) for tap in prefix.taps),
+        None if prefix.detail is None else one(prefix.detail),
+    )
+
+
+class Model:
+    """A network ready to predict, with its card. Used by one thread at a time.
+
+    Attributes
+    ----------
+    card : ModelCard
+    id : str
+        The checkpoint's id, kept with every prediction.
+    path : Path or None
+        The file it came from.
+    tasks : dict of str to Task
+        The tasks that it was trained on.
+    device_text : str
+        Device and number format, for people.
+    """
+
+    def __init__(self, net: M2Dino, card: ModelCard, device: torch.device, path: Path | None = None) -> None:
+        self.net = net.eval().to(device)
+        self.card, self.path, self.device = card, path, device
+        self._cache = PrefixCache()
+
+    @property
+    def id(self) -> str:
+        return self.card.id
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        return {task_id: report.task for task_id, report in self.card.tasks.items()}
+
+    @property
+    def device_text(self) -> str:
+        return device_text(self.device)
+
+    @property
+    def size(self) -> int:
+        """Side of the square that frames are letterboxed to, px."""
+        return self.net.architecture.image_size
+
+    def task(self, task: str | Task) -> Task:
+        """Return the model's own definition of a task.
+
+        Raises
+        ------
+        UntrainedTaskError
+            It was never trained on it.
+        """
+        task_id = task if isinstance(task, str) else task.id
+        if task_id not in self.card.tasks:
+            known = ", ".join(sorted(self.card.tasks)) or "no task"
+            raise UntrainedTaskError(
+                f"The checkpoint {self.id} was never trained on {task_id!r}, so it would answer with noise. It knows "
+                f"{known}. Label some frames by hand and fine-tune it, or choose another checkpoint."
+            )
+        return self.card.tasks[task_id].task
+
+    @torch.inference_mode()
+    def outputs(self, images: Tensor, task_id: str, keys: Sequence[Hashable] | None = None) -> list[Output]:
+        """Run the network on letterboxed uint8 images (B, 3, S, S); one output an image, on the CPU.
+
+        Parameters
+        ----------
+        images : Tensor
+        task_id : str
+        keys : sequence of hashable, optional
+            What each image is known by, so that a second task on it costs only the second half of the network.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
+            prefix = self._prefix(images, keys)
+            grid = (images.shape[-2] // 16, images.shape[-1] // 16)
+            return split_output(self.net.from_prefix(prefix, grid, task_id))
+
+    def _prefix(self, images: Tensor, keys: Sequence[Hashable] | None) -> Prefix:
+        if keys is None:
+            return self.net.prefix(self.net.normalise(images.to(self.device)))
+        known = [self._cache.get(key) for key in keys]
+        new = [i for i, prefix in enumerate(known) if prefix is None]
+        if new:
+            fresh = self.net.prefix(self.net.normalise(images[new].to(self.device)))
+            for position, i in enumerate(new):
+                known[i] = _part(fresh, position)
+                self._cache.put(keys[i], known[i])  # type: ignore[arg-type]  # filled on the line above
+        return _join([prefix for prefix in known if prefix is not None])
+
+    def predict_frames(self, frames: Sequence[Frame], task: str | Task) -> list[Reading]:
+        """Predict a task for frames (H, W, 3) uint8 RGB, of equal or different sizes, as one batch."""
+        task_id = self.task(task).id
+        boxes = [Letterbox(frame.shape[0], frame.shape[1], self.size) for frame in frames]
+        images = torch.stack([box.image_in(frame) for box, frame in zip(boxes, frames, strict=True)])
+        outputs = self.outputs(images, task_id)
+        return [read_output(output, box) for output, box in zip(outputs, boxes, strict=True)]
+
+
+def load_model(name_or_path: str | Path = "tiny", device: str = "auto") -> Model:
+    """Load a checkpoint.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A preset whose checkpoint is bundled ("tiny"), or the path of a checkpoint file.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+
+    Raises
+    ------
+    NotACheckpointError
+        The file is not a checkpoint, or cut short.
+    UsageError
+        No checkpoint is bundled for that preset.
+    DeviceError
+        The device is not there.
+    """
+    chosen = choose_device(device)
+    path = bundled_checkpoint(str(name_or_path)) if str(name_or_path) in PRESETS else Path(name_or_path)
+    net, card = load_checkpoint(path)
+    return Model(net, card, chosen, path)
+
+
+def predict(
+    loop: CineLoop,
+    task: str | Task,
+    model: Model | None = None,
+    *,
+    frames: Iterable[int] | None = None,
+    batch_size: int = 4,
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never_stop,
+) -> Iterator[Prediction]:
+    """Predict a task on the frames of a loop, in the order asked for.
+
+    Decoding and resizing of the next frames, and the enlarging of the last results, overlap the network.
+
+    Parameters
+    ----------
+    loop : CineLoop
+    task : str or Task
+    model : Model, optional
+        The bundled tiny model by default.
+    frames : iterable of int, optional
+        Indices of frames; all by default.
+    batch_size : int
+        Frames a step of the network.
+    on_progress : callable
+        `(done, total, text)` after every step.
+    should_stop : callable
+        Asked before every step.
+
+    Yields
+    ------
+    Prediction
+        Values in original-frame pixels.
+
+    Raises
+    ------
+    UntrainedTaskError
+        The model was never trained on the task.
+    UsageError
+        A frame lies outside the loop.
+    FrameDecodeError
+        A frame is damaged.
+    """
+    model = model if model is not None else load_model()
+    task_id = model.task(task).id
+    wanted = list(range(len(loop))) if frames is None else [int(index) for index in frames]
+    for index in wanted:
+        if not 0 <= index < len(loop):
+            raise UsageError(f"There is no frame {index}: the loop has {len(loop)} frames, 0 to {len(loop) - 1}.")
+    return _predict(loop, task_id, model, wanted, max(1, batch_size), on_progress, should_stop)
+
+
+def _predict(
+    loop: CineLoop,
+    task_id: str,
+    model: Model,
+    wanted: list[int],
+    batch_size: int,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
+) -> Iterator[Prediction]:
+    box = Letterbox(loop.height, loop.width, model.size)
+
+    def prepare(indices: list[int]) -> Tensor:
+        return torch.stack([box.image_in(loop[index]) for index in indices])
+
+    def finish(indices: list[int], outputs: list[Output]) -> list[Prediction]:
+        readings = [read_output(output, box) for output in outputs]
+        return [
+            Prediction(index, task_id, reading.value, reading.confidence, model.id)
+            for index, reading in zip(indices, readings, strict=True)
+        ]
+
+    groups = [wanted[i : i + batch_size] for i in range(0, len(wanted), batch_size)]
+    start, done = time.monotonic(), 0
+    with ThreadPoolExecutor(1, "m2dino-decode") as decoder, ThreadPoolExecutor(1, "m2dino-readout") as reader:
+        ahead: deque[Future[Tensor]] = deque(decoder.submit(prepare, group) for group in groups[:2])
+        behind: deque[Future[list[Prediction]]] = deque()
+        try:
+            for number, group in enumerate(groups):
+                if should_stop():
+                    break
+                images = ahead.popleft().result()
+                if number + 2 < len(groups):
+                    ahead.append(decoder.submit(prepare, groups[number + 2]))
+                outputs = model.outputs(images, task_id, [(loop.identity, index) for index in group])
+                behind.append(reader.submit(finish, group, outputs))
+                done += len(group)
+                left = (time.monotonic() - start) / done * (len(wanted) - done)
+                # One step may stay behind, so that its enlarging overlaps the next step of the network.
+                while len(behind) > 1 or (behind and (behind[0].done() or number + 1 == len(groups))):
+                    yield from behind.popleft().result()
+                on_progress(done, len(wanted), f"{done} / {len(wanted)} · {left:.0f} s left")
+            while behind:
+                yield from behind.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
