@@ -1,7 +1,7 @@
 # Every target does its own set-up; see scripts/setup.sh. Extra arguments: make test ARGS="-k store".
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format checkpoint constraints clean distclean
+.PHONY: help run test lint format checkpoint figures constraints clean distclean
 
 # The Python to build .venv with; empty means the first of python3.11 … python3.14, python3 that will do.
 PYTHON ?=
@@ -14,7 +14,7 @@ DATA ?=
 TASKS ?=
 PRESET ?= tiny
 MINUTES ?= 60
-CHECKPOINT ?= build/$(PRESET).safetensors
+CHECKPOINT ?= build/m2dino-$(PRESET).safetensors
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ checkpoint: ## train a checkpoint: make checkpoint DATA="ROOT…" [TASKS=a,b PRE
 	@scripts/setup.sh run
 	@mkdir -p "$(dir $(CHECKPOINT))"
 	$(BIN)/m2dino train $(DATA) --preset $(PRESET) --minutes $(MINUTES) $(if $(TASKS),--tasks $(TASKS)) -o $(CHECKPOINT)
+
+figures: ## write the README's table of the bundled checkpoint from its model card
+	@scripts/setup.sh run
+	$(BIN)/python scripts/figures.py
 
 constraints: ## write constraints.txt anew from what .venv holds
 	@scripts/setup.sh dev

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -38,6 +40,12 @@ def test_the_readme_names_the_commands() -> None:
     assert "make run" in text
     assert "make test" in text
     assert "not for clinical" in text
+
+
+def test_the_figures_in_the_readme_are_those_of_the_bundled_checkpoint() -> None:
+    script = ROOT / "scripts" / "figures.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_example_of_own_tasks_is_valid(tmp_path: Path) -> None:
