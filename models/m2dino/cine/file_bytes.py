@@ -12,6 +12,18 @@ class ChangedFileError(OSError):
     """The file is not the one that was opened first."""
 
 
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Return what tells one state of a file from another: its size and modification time."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def check_unchanged(path: Path, stamp: tuple[int, int]) -> None:
+    """Raise `ChangedFileError` unless the file is as it was when `stamp` was taken."""
+    if stamp_of(path) != stamp:
+        raise ChangedFileError(0, "it has changed since it was opened")
+
+
 class FileBytes:
     """Random access to the bytes of a file; threads may share it.
 
@@ -28,9 +40,8 @@ class FileBytes:
         self._lock = threading.RLock()
         self._file: BinaryIO | None = None
         self._closer: weakref.finalize[[], FileBytes] | None = None
-        stat = path.stat()
-        self.size = stat.st_size
-        self._stamp = (stat.st_size, stat.st_mtime_ns)
+        self._stamp = stamp_of(path)
+        self.size = self._stamp[0]
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from `offset`; fewer only at the end of the file.
@@ -54,9 +65,7 @@ class FileBytes:
 
     def _opened(self) -> BinaryIO:
         if self._file is None:
-            stat = self._path.stat()
-            if (stat.st_size, stat.st_mtime_ns) != self._stamp:
-                raise ChangedFileError(0, "it has changed since it was opened")
+            check_unchanged(self._path, self._stamp)
             self._file = self._path.open("rb")
             self._closer = weakref.finalize(self, self._file.close)
         return self._file

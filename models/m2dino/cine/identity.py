@@ -30,31 +30,37 @@ class EncodedFrame:
     read: Callable[[int, int], bytes]
 
 
-def content_signature(shape: tuple[int, int, int], frames: Iterable[EncodedFrame]) -> str:
-    """Return the signature of a loop: 32 hexadecimal digits of BLAKE2b.
+class ContentSignature:
+    """The signature of a loop, from its frames one after another: 32 hexadecimal digits of BLAKE2b.
 
     The first 64 MiB count in full; of every later frame its size, its middle and its tail do, so that opening a long
     loop stays quick and a change to any frame is still likely to be seen.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (frames, height, width).
-    frames : iterable of EncodedFrame
-        In display order.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(" ".join(str(extent) for extent in shape).encode())
-    budget = _FULL_BYTES
-    for frame in frames:
-        digest.update(frame.size.to_bytes(8, "little"))
-        if frame.size <= budget:
-            digest.update(frame.read(0, frame.size))
-            budget -= frame.size
-        else:
-            digest.update(frame.read(0, budget))
-            budget = 0
+
+    def __init__(self) -> None:
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._budget = _FULL_BYTES
+
+    def add(self, frame: EncodedFrame) -> None:
+        """Take in the next frame."""
+        self._digest.update(frame.size.to_bytes(8, "little"))
+        whole = min(frame.size, self._budget)
+        self._digest.update(frame.read(0, whole))
+        self._budget -= whole
+        if whole < frame.size:
             piece = min(_SAMPLE_BYTES, frame.size)
-            digest.update(frame.read((frame.size - piece) // 2, piece))
-            digest.update(frame.read(frame.size - piece, piece))
-    return digest.hexdigest()
+            self._digest.update(frame.read((frame.size - piece) // 2, piece))
+            self._digest.update(frame.read(frame.size - piece, piece))
+
+    def finish(self, shape: tuple[int, int, int]) -> str:
+        """Return the signature of the frames taken in, as a loop of (frames, height, width)."""
+        self._digest.update(" ".join(str(extent) for extent in shape).encode())
+        return self._digest.hexdigest()
+
+
+def content_signature(shape: tuple[int, int, int], frames: Iterable[EncodedFrame]) -> str:
+    """Return the signature of a loop of shape (frames, height, width) with these encoded frames, in order."""
+    signature = ContentSignature()
+    for frame in frames:
+        signature.add(frame)
+    return signature.finish(shape)

@@ -88,15 +88,21 @@ class CineLoop(ABC):
         with self._lock:
             frame = self._cache.get(index)
             if frame is None:
-                frame = np.ascontiguousarray(self._decode(index), dtype=np.uint8)
-                if frame.shape != (self.height, self.width, 3):
-                    raise AssertionError(f"reader {self.reader} gave {frame.shape}")
-                frame.setflags(write=False)
-                self._cache[index] = frame
+                return self._keep(index, self._decode(index))
             self._cache.move_to_end(index)
-            while len(self._cache) > 2 and len(self._cache) * frame.nbytes > self._cache_bytes:
-                self._cache.popitem(last=False)
             return frame
+
+    def _keep(self, index: int, frame: Frame) -> Frame:
+        """Put a decoded frame into the cache, read-only; a reader that decodes others on its way keeps them too."""
+        frame = np.ascontiguousarray(frame, dtype=np.uint8)
+        if frame.shape != (self.height, self.width, 3):
+            raise AssertionError(f"reader {self.reader} gave {frame.shape}")
+        frame.setflags(write=False)
+        self._cache[index] = frame
+        self._cache.move_to_end(index)
+        while len(self._cache) > 2 and len(self._cache) * frame.nbytes > self._cache_bytes:
+            self._cache.popitem(last=False)
+        return frame
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(len(self)):
