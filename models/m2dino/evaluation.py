@@ -12,16 +12,16 @@ from m2dino.metrics import Metric, score_task
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.tasks import Task
-from m2dino.values import Value
+from m2dino.values import ClassProbabilities, Value
 
 
-def truth_of(row: Row) -> Value | int:
+def truth_of(row: Row) -> Value:
     """Return the label of a row: a mask read from its file, or what the table says."""
     if row.type == "segmentation":
         return load_mask(row)
     if row.label is None:
         raise ValueError(f"{row.csv}, line {row.line}: no label")
-    return row.label
+    return ClassProbabilities.certain(row.label, row.num_classes) if isinstance(row.label, int) else row.label
 
 
 def predict_rows(

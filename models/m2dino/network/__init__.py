@@ -1,1 +1,1 @@
-"""The M2DINO network: one idea per file. Importing the package imports no torch; its modules `card` and `config` neither."""
+"""The M2DINO network: one idea per file. The package and its modules `card` and `config` import no torch."""

@@ -1,7 +1,7 @@
 """A timm DINOv3 ViT whose later blocks carry mixtures of experts.
 
-The blocks before the first mixture are task-free: `prefix` runs them once per frame, and `suffix` goes on from there for
-each task. Blocks are walked here rather than by timm, because timm's own walk passes no task to the MLP.
+The blocks before the first mixture are task-free: `prefix` runs them once per frame, and `suffix` goes on from there
+for each task. Blocks are walked here rather than by timm, because timm's own walk passes no task to the MLP.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class MoEBlock(nn.Module):
     def forward(self, x: Tensor, rope: Tensor, task: Tensor, key: str) -> Tensor:
         attended = self.attn(self.norm1(x), rope=rope)
         x = x + (attended if self.gamma_1 is None else self.gamma_1 * attended)
-        private = self.private[key] if key in self.private else None
+        private = self.private[key] if key in self.private else None  # noqa: SIM401 - ModuleDict has no get
         mixed = self.moe(self.norm2(x), task, private)
         return x + (mixed if self.gamma_2 is None else self.gamma_2 * mixed)
 

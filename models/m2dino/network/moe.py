@@ -67,7 +67,7 @@ class MoEMlp(nn.Module):
         nn.init.zeros_(self.fc2_bias)
 
     def gates(self, x: Tensor, task: Tensor) -> Tensor:
-        """Return the gates (B, N, E), each row summing to 1, of tokens x (B, N, D) under a task embedding (task_dim,)."""
+        """Return the gates (B, N, E), each row summing to 1, of tokens (B, N, D) under a task embedding (task_dim,)."""
         # The projection of [token ; task] is split in two: the task's part is the same for all tokens.
         return (self.gate_token(x) + self.gate_task(task)).float().softmax(dim=-1)
 
@@ -76,10 +76,8 @@ class MoEMlp(nn.Module):
         gates = self.gates(x, task)
         if self.keep_gates:
             self.last_gates = gates.detach()
-        if self.top_k and self.top_k < self.num_experts:
-            out = self._sparse(x, gates)
-        else:
-            out = self._soft(x, gates)
+        sparse = 0 < self.top_k < self.num_experts
+        out = self._sparse(x, gates) if sparse else self._soft(x, gates)
         return out if private is None else out + private(x, task)
 
     def _soft(self, x: Tensor, gates: Tensor) -> Tensor:

@@ -169,8 +169,8 @@ def train(
         about = read_about(state_file)
         if about.get("signature") != signature or about.get("settings") != settings.to_dict():
             raise TrainingError(
-                f"{state_file}: an interrupted run with other data or settings lies there; repeat its command to finish "
-                "it, or start anew with --restart."
+                f"{state_file}: an interrupted run with other data or settings lies there; repeat its command to "
+                "finish it, or start anew with --restart."
             )
         load_state(state_file, weights, average, optimizer)
         step, seconds = int(about["step"]), float(about["seconds"])
@@ -205,7 +205,7 @@ def train(
             break
         sample: Sample = next(batches)
         task_id = sampler.batch(clock.step).task_id
-        # Dropout draws from the global generator: seeding it by the step makes a resumed run the same as an unbroken one.
+        # Dropout draws from the global generator: seeded by the step, a resumed run equals an unbroken one.
         torch.manual_seed(settings.seed * 1_000_003 + clock.step)
         factor = schedule(clock.fraction, settings.warmup)
         for group in optimizer.param_groups:

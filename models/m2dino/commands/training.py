@@ -1,0 +1,123 @@
+"""`m2dino train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from m2dino.commands.console import log_progress, stop_on_interrupt, terminal_progress
+from m2dino.errors import UsageError
+from m2dino.tasks import load_tasks
+
+if TYPE_CHECKING:
+    from m2dino.network.card import ModelCard
+    from m2dino.training.run import CardText
+
+
+def register(app: typer.Typer) -> None:
+    app.command("train")(train)
+
+
+def train(
+    roots: Annotated[list[Path], typer.Argument(help="Data sets in the FM_UIA layout.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Checkpoint to write; a folder if several are trained.")],
+    tasks: Annotated[str, typer.Option(help="Task ids, separated by commas; all that have data by default.")] = "",
+    val: Annotated[list[Path] | None, typer.Option(help="Data sets to hold out; may be repeated.")] = None,
+    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Held-out share without --val.")] = 0.15,
+    paradigm: Annotated[
+        Literal["all-task", "clinically-grouped", "task-specific"], typer.Option(help="Which tasks share a network.")
+    ] = "all-task",
+    preset: Annotated[Literal["tiny", "small", "base", "large"], typer.Option(help="Size of the network.")] = "tiny",
+    pretrained: Annotated[bool, typer.Option(help="Start from timm's DINOv3 weights (DINOv3 License).")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Length of the run, for each network.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Length of the run; 30 if neither is given.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    experts: Annotated[int, typer.Option(min=1, help="Experts of each mixture.")] = 4,
+    top_k: Annotated[int, typer.Option(min=0, help="Experts used per token; 0 mixes all.")] = 0,
+    image_size: Annotated[int, typer.Option(help="Side of the network's input, px; a multiple of 16.")] = 256,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that decode and augment.")] = 1,
+    precision: Annotated[Literal["float32", "float16"], typer.Option(help="Of the weights in the file.")] = "float32",
+    task_file: Annotated[list[Path] | None, typer.Option(help="A TOML file of your own tasks.")] = None,
+    card: Annotated[Path | None, typer.Option(help="A TOML file with title, licence, data and limits.")] = None,
+    restart: Annotated[bool, typer.Option(help="Forget an interrupted run.")] = False,
+    log_every: Annotated[float | None, typer.Option(help="Print a line every so many seconds.")] = None,
+) -> None:
+    """Train a network on labelled data. An interrupted run goes on when its command is repeated."""
+    from m2dino.network.config import preset as preset_of
+    from m2dino.training.data import gather
+    from m2dino.training.paradigms import partition
+    from m2dino.training.run import run
+    from m2dino.training.settings import TrainSettings
+
+    if minutes is not None and epochs is not None:
+        raise UsageError("Give --minutes or --epochs, not both.")
+    settings = TrainSettings(
+        minutes=minutes,
+        epochs=30.0 if minutes is None and epochs is None else epochs,
+        batch_size=batch_size,
+        seed=seed,
+        encoder_lr=1e-4 if pretrained else 6e-4,
+    )
+    architecture = preset_of(preset).with_options(num_experts=experts, top_k=top_k, image_size=image_size)
+    text = _card_text(card)
+    wanted = [task.strip() for task in tasks.split(",") if task.strip()] or None
+    data = gather(
+        roots,
+        load_tasks(task_file or ()),
+        val_roots=val or (),
+        task_ids=wanted,
+        val_fraction=val_fraction,
+        seed=seed,
+    )
+    if data.dropped:
+        print(f"{data.dropped} training rows left out: their subjects are held out.", file=sys.stderr)
+    parts = partition(data.tasks, paradigm)
+    progress = log_progress(log_every) if log_every else terminal_progress()
+    with stop_on_interrupt() as should_stop:
+        for name, task_ids in parts.items():
+            file = out if len(parts) == 1 and paradigm == "all-task" else out / f"{name}.safetensors"
+            made, result = run(
+                data.only(task_ids),
+                architecture,
+                settings,
+                file,
+                text=text,
+                pretrained=pretrained,
+                precision=precision,
+                device=device,
+                workers=workers,
+                restart=restart,
+                on_progress=progress,
+                should_stop=should_stop,
+            )
+            print_card(made, file)
+            if result.stopped:
+                print("Stopped; repeat the command to go on from here.", file=sys.stderr)
+                return
+
+
+def _card_text(path: Path | None) -> CardText:
+    import tomllib
+
+    from m2dino.training.run import CardText
+
+    if path is None:
+        return CardText()
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return CardText(**{**data, "data": tuple(cast("list[str]", data.get("data", [])))})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise UsageError(f"{path}: not a usable card file ({error}).") from error
+
+
+def print_card(card: ModelCard, path: Path) -> None:
+    """Print what a checkpoint knows, a line a task."""
+    print(f"{path}  {card.id}")
+    for task_id, report in card.tasks.items():
+        metrics = ", ".join(f"{name} {metric.value:.3f}" for name, metric in report.metrics.items())
+        print(f"  {task_id:24} {report.n_train:5d} trained, {report.n_val:4d} held out  {metrics or '-'}")
