@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from m2dino.cine.loop import Frame
 from m2dino.data.rows import Row
 from m2dino.errors import DatasetError, MissingFileError
 from m2dino.values import Mask
 
+_ORIENTATION = 0x0112
 # What Pillow raises for a damaged file, depending on the format and on where the damage is.
 _DAMAGE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 
@@ -23,7 +24,8 @@ def load_image(path: Path) -> Frame:
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        RGB. Grey and palette pictures become RGB, transparency is dropped, 16-bit grey keeps its upper 8 bits.
+        RGB. Grey and palette pictures become RGB, transparency is dropped, 16-bit grey keeps its upper 8 bits, and a
+        JPEG is turned upright.
 
     Raises
     ------
@@ -44,7 +46,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as picture:
-            return picture.height, picture.width
+            turned = picture.format == "JPEG" and picture.getexif().get(_ORIENTATION, 1) >= 5
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: the image does not exist.") from error
     except _DAMAGE as error:
@@ -104,7 +107,9 @@ def _pixels(path: Path, what: str, *, indices: bool = False) -> NDArray[np.uint8
                 return (deep >> 8 if deep.max(initial=0) > 255 else deep).clip(0, 255).astype(np.uint8)
             if indices and picture.mode in ("1", "P"):
                 return np.asarray(picture).astype(np.uint8)
-            return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+            # A photograph of a screen may be stored lying down; whoever labelled it saw it upright.
+            upright = ImageOps.exif_transpose(picture) if picture.format == "JPEG" else picture
+            return np.asarray(upright.convert("L" if picture.mode in ("1", "L") else "RGB"))
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: the {what} does not exist.") from error
     except _DAMAGE as error:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from m2dino.cine.loop import Frame
-from m2dino.data.fmuia_view import TaskView, file_name
+from m2dino.data.fmuia_view import TaskView, file_name, is_current
 from m2dino.data.image_files import load_image
 from m2dino.data.problems import Problem
 from m2dino.data.records import Fate, Record
@@ -182,6 +182,11 @@ class StoreReader:
             TaskView(self.folder, Task.from_dict(json.loads(text), where=str(self.folder)), number)
             for number, text in rows
         ]
+
+    def view_is_current(self) -> bool:
+        """Whether the FM_UIA view shows every record."""
+        with self._reading():
+            return all(is_current(self._db, view) for view in self.views())
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:

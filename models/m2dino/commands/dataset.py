@@ -1,0 +1,109 @@
+"""`m2dino dataset check | import | export | rebuild`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from m2dino.errors import DatasetError, UsageError
+
+dataset_app = typer.Typer(help="Labelled data sets (FM_UIA layout) and stores of corrections.", no_args_is_help=True)
+_Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(dataset_app, name="dataset")
+
+
+@dataset_app.command("check")
+def check(
+    root: Annotated[Path, typer.Argument(help="A data set, a folder of several, or a store of corrections.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List every fault of a data set or store; exit status 1 where there is one."""
+    from m2dino.data.fmuia import check_root, find_roots
+    from m2dino.data.store import Store
+    from m2dino.data.store_schema import DATABASE
+
+    if (root / DATABASE).is_file():
+        with Store.open(root) as store:
+            problems = store.check()
+    else:
+        problems = [problem for each in find_roots(root) for problem in check_root(each, _progress)]
+    if as_json:
+        print(json.dumps([{"file": str(p.file), "line": p.line, "text": p.text} for p in problems], indent=1))
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{root}: {len(problems)} problems." if problems else f"{root}: no problem found.")
+    if problems:
+        raise typer.Exit(1)
+
+
+@dataset_app.command("import")
+def import_(
+    root: Annotated[Path, typer.Argument(help="A data set in the FM_UIA layout.")],
+    task: Annotated[str, typer.Option(help="Id of the task whose rows are taken.")],
+    output: _Output,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N rows.")] = None,
+    task_file: Annotated[
+        list[Path] | None, typer.Option(help="A TOML file of your own tasks; may be repeated.")
+    ] = None,
+) -> None:
+    """Turn labelled rows into accepted records of a store, which is made where there is none.
+
+    A task id that is not known becomes your own task. Of a folder with train and val, only train is taken.
+    """
+    from m2dino.data.fmuia import find_roots, read_root, tasks_of
+    from m2dino.data.store import Store
+    from m2dino.data.store_import import import_rows
+    from m2dino.tasks import load_tasks
+
+    roots = find_roots(root)
+    if len(roots) > 1 and roots[0].name != "train":
+        raise UsageError(f"{root} holds {len(roots)} data sets; choose one of them.")
+    rows = read_root(roots[0], [task])
+    if not rows:
+        found = sorted({row.task_id for row in read_root(roots[0])})
+        raise DatasetError(f"{roots[0]}: no row of the task {task!r}; there are {', '.join(found) or 'none at all'}.")
+    definition = tasks_of(rows, load_tasks(task_file or ()))[task]
+    with Store.open(output, create=True) as store:
+        done = import_rows(store, rows[:limit], definition, _progress)
+    notes = [f"{done.known} were there already"] * bool(done.known)
+    notes += [f"{done.repeated} repeated an earlier picture"] * bool(done.repeated)
+    print(f"{output}: {done.saved} rows of {task} saved{''.join(f', {note}' for note in notes)}.")
+
+
+@dataset_app.command("export")
+def export(
+    store: Annotated[Path, typer.Argument(help="A store of corrections.")],
+    output: _Output,
+) -> None:
+    """Copy the labels of a store, in the FM_UIA layout, to a new folder."""
+    from m2dino.data.store import Store
+    from m2dino.data.store_export import export_view
+
+    with Store.open(store) as opened:
+        tables = export_view(opened, output)
+    print(f"{output}: {tables} {'table' if tables == 1 else 'tables'} written.")
+
+
+@dataset_app.command("rebuild")
+def rebuild(store: Annotated[Path, typer.Argument(help="A store of corrections.")]) -> None:
+    """Write the FM_UIA layout inside a store anew from its records."""
+    from m2dino.data.store import Store
+
+    with Store.open(store) as opened:
+        opened.rebuild_view()
+    print(f"{store}: rebuilt.")
+
+
+def _progress(done: int, total: int, text: str) -> None:
+    """Show progress on a terminal; stay quiet in a pipe."""
+    if sys.stderr.isatty():
+        end = "\r" if done < total else "\r\033[K"
+        print(f"{done} / {total} {text}\033[K" if done < total else "", end=end, file=sys.stderr, flush=True)

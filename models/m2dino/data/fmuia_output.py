@@ -1,0 +1,177 @@
+"""The prediction files that the challenge's scorer reads: masks as PNG, everything else as three JSON lists.
+
+A mask lies where the row's `mask_path` says, from the output folder instead of the data root. The entries of the
+lists name their image by the cell of the table as it stands, which is the key that the scorer looks up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from m2dino.data.durable import write_whole
+from m2dino.data.image_files import image_size, mask_pixels
+from m2dino.data.rows import Row
+from m2dino.data.value_files import png_bytes
+from m2dino.errors import DatasetError, MissingFileError, StoreWriteError
+from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value, type_of
+
+_FILES = {
+    "classification": "classification_predictions.json",
+    "detection": "detection_predictions.json",
+    "regression": "regression_predictions.json",
+}
+
+
+def mask_file(out: Path, row: Row) -> Path:
+    """Return where the mask of a segmentation row lies in the output folder."""
+    if row.mask_path is not None:
+        written = PurePosixPath(row.mask_path.replace("\\", "/"))
+    else:
+        image = PurePosixPath(row.image_path.replace("\\", "/"))
+        folders = ["masks" if part == "images" else part for part in image.parent.parts]
+        written = PurePosixPath(*folders, f"{image.stem}.png")
+    return out.joinpath(*(part for part in written.parts if part not in ("..", ".", "/")))
+
+
+class OutputWriter:
+    """Writes predictions as they come; a context manager, whose clean end writes the JSON lists.
+
+    Parameters
+    ----------
+    out : Path
+        The output folder; made where missing.
+
+    Raises
+    ------
+    StoreWriteError
+        From `add` and the end: the folder cannot be written to.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = Path(out)
+        self._lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _FILES}
+
+    def __enter__(self) -> OutputWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            return
+        for name, entries in self._lists.items():
+            if entries:
+                self._write(self._out / _FILES[name], json.dumps(entries, indent=1).encode())
+
+    def add(self, row: Row, value: Value, size: tuple[int, int] | None = None) -> None:
+        """Take the prediction of a row.
+
+        Parameters
+        ----------
+        row : Row
+        value : Mask, Box, Keypoints or ClassProbabilities
+            In pixels of the original image. A point of NaN is written as (0, 0): so the scorer reads a missing one.
+        size : (height, width), optional
+            Of the original image; read from its header where not given.
+        """
+        if type_of(value) != row.type:
+            raise ValueError(f"a {type_of(value)} value for a {row.type} row")
+        if isinstance(value, Mask):
+            self._write(mask_file(self._out, row), png_bytes(value.labels))
+            return
+        entry: dict[str, Any] = {"image_path": row.image_path, "task_id": row.task_id}
+        if isinstance(value, ClassProbabilities):
+            entry |= {"predicted_class": value.index, "predicted_probs": value.probabilities.tolist()}
+        else:
+            height, width = size or image_size(row.image)
+            if isinstance(value, Box):
+                pixels = [value.x_min, value.y_min, value.x_max, value.y_max]
+                names = ("bbox_normalized", "bbox_pixels")
+            else:
+                pixels = [float(number) for y, x in np.nan_to_num(value.points) for number in (x, y)]
+                names = ("predicted_points_normalized", "predicted_points_pixels")
+            scale = [width, height] * (len(pixels) // 2)
+            entry[names[0]] = [pixel / extent for pixel, extent in zip(pixels, scale, strict=True)]
+            entry[names[1]] = [float(pixel) for pixel in pixels]
+        self._lists[row.type].append(entry)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            write_whole(path, data)
+        except OSError as error:
+            raise StoreWriteError(
+                f"{path}: the prediction cannot be written ({os.strerror(error.errno or 0)}); "
+                "free some space or choose another folder."
+            ) from error
+
+
+class OutputReader:
+    """Finds the prediction of a row in an output folder; masks are read when asked for.
+
+    Parameters
+    ----------
+    out : Path
+
+    Raises
+    ------
+    MissingFileError
+        There is no such folder.
+    DatasetError
+        A list is not valid JSON, or an entry lacks what the layout asks for; the message names the file.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = Path(out)
+        if not self._out.is_dir():
+            raise MissingFileError(f"{out}: no such folder of predictions.")
+        self._entries: dict[tuple[str, str], dict[str, Any]] = {}
+        for name in _FILES.values():
+            path = self._out / name
+            if not path.is_file():
+                continue
+            try:
+                for entry in json.loads(path.read_text(encoding="utf-8")):
+                    self._entries[entry["task_id"], entry["image_path"]] = entry
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                raise DatasetError(f"{path}: not a list of predictions with image_path and task_id.") from error
+
+    def value(self, row: Row) -> Value | None:
+        """Return the prediction of a row, or None where there is none.
+
+        Raises
+        ------
+        DatasetError
+            It is there but damaged, or of another shape than the row's task asks for.
+        """
+        if row.type == "segmentation":
+            path = mask_file(self._out, row)
+            return Mask(mask_pixels(path)) if path.is_file() else None
+        entry = self._entries.get((row.task_id, row.image_path))
+        if entry is None:
+            return None
+        try:
+            return _value(row, entry)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{self._out / _FILES[row.type]}: the entry of {row.image_path} for {row.task_id} does not hold "
+                f"what a {row.type} prediction of {row.num_classes} needs."
+            ) from error
+
+
+def _value(row: Row, entry: dict[str, Any]) -> Value:
+    if row.type == "classification":
+        probabilities = ClassProbabilities(np.array(entry["predicted_probs"], dtype=np.float64))
+        if len(probabilities.probabilities) != row.num_classes:
+            raise ValueError("another number of classes")
+        return probabilities
+    if row.type == "detection":
+        x_min, y_min, x_max, y_max = (float(number) for number in entry["bbox_pixels"])
+        return Box(y_min, x_min, y_max, x_max)
+    points = np.array(entry["predicted_points_pixels"], dtype=np.float64).reshape(row.num_classes, 2)
+    return Keypoints(points[:, ::-1])
