@@ -1,1 +1,1 @@
-"""The napari side of napari-m2dino: reader, writer, sample loops and the M2DINO dock. Importing it imports nothing else."""
+"""The napari side of napari-m2dino: reader, writer, sample loops and the M2DINO dock. Importing it is free."""

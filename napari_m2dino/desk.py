@@ -1,0 +1,201 @@
+"""The shared state of one dock: which loop, task and model are on the desk, and the sessions opened so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from m2dino.cine.loop import CineLoop
+from m2dino.errors import TaskError
+from m2dino.tasks import Task, builtin_tasks, load_tasks
+from qtpy.QtCore import QObject, Signal
+
+from napari_m2dino.checkpoints import Checkpoint
+from napari_m2dino.errors import Level, Message
+from napari_m2dino.loop_layer import loop_of
+from napari_m2dino.napari_compat import current_frame, go_to_frame
+from napari_m2dino.result_layers import KINDS, ResultLayer, result_of
+from napari_m2dino.session import LoopSession
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class Desk(QObject):
+    """What is being worked on.
+
+    Attributes
+    ----------
+    viewer : napari.viewer.Viewer
+    loop : CineLoop or None
+        That of the selected layer, else of the first loop in the layer list.
+    task : Task or None
+    result : ResultLayer or None
+        The values of `task` on `loop`; its `session` is the state that belongs to them.
+    checkpoints : list of Checkpoint
+    checkpoint : Checkpoint or None
+    tasks : TaskRegistry
+        The 27, the user's own, and those that checkpoints and the dataset folder bring.
+    """
+
+    loop_changed = Signal()
+    session_changed = Signal()
+    frame_changed = Signal(int)
+    tasks_changed = Signal()
+    checkpoint_changed = Signal()
+    told = Signal(object)
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.loop: CineLoop | None = None
+        self.task: Task | None = None
+        self.result: ResultLayer | None = None
+        self.checkpoints: list[Checkpoint] = []
+        self.checkpoint: Checkpoint | None = None
+        self._results: dict[tuple[str, str], ResultLayer] = {}
+        self._task_of_loop: dict[str, str] = {}
+        self._listening: list[tuple[Any, Callable[..., None]]] = []
+        try:
+            self.tasks = load_tasks()
+        except TaskError as error:
+            self.tasks = builtin_tasks()
+            self._late_message: Message | None = Message(str(error), "warning")
+        else:
+            self._late_message = None
+
+    def open(self) -> None:
+        """Start following the viewer."""
+        for layer in self.viewer.layers:
+            if result := result_of(layer):
+                self._results[(result.loop.identity, result.task.id)] = result
+        layers = self.viewer.layers
+        self._listen(layers.selection.events.active, self._find_loop)
+        self._listen(layers.events.inserted, self._find_loop)
+        self._listen(layers.events.removed, self._find_loop)
+        self._listen(self.viewer.dims.events.current_step, self._stepped)
+        self._find_loop()
+        if self._late_message:
+            self.told.emit(self._late_message)
+
+    def close(self) -> None:
+        """Stop following the viewer; safe to call twice."""
+        for emitter, callback in self._listening:
+            emitter.disconnect(callback)
+        self._listening.clear()
+
+    def tell(self, text: str, level: Level = "info") -> None:
+        """Show a sentence in the message line."""
+        self.told.emit(Message(text, level))
+
+    # -- loop and frame ----------------------------------------------------------------------------------------------
+    @property
+    def frame(self) -> int:
+        """The frame shown, from 0."""
+        return current_frame(self.viewer, len(self.loop)) if self.loop else 0
+
+    def go_to(self, frame: int) -> None:
+        """Show another frame."""
+        go_to_frame(self.viewer, frame)
+
+    def loop_layer(self) -> Any:
+        """Return the image layer of the loop; None if it is not in the viewer."""
+        return next((x for x in self.viewer.layers if loop_of(x) is self.loop and result_of(x) is None), None)
+
+    def _find_loop(self, _event: object = None) -> None:
+        shown = {
+            id(loop): loop for layer in self.viewer.layers if (loop := loop_of(layer)) and result_of(layer) is None
+        }
+        active = self.viewer.layers.selection.active
+        chosen = loop_of(active) if active is not None else None
+        if chosen is None or id(chosen) not in shown:
+            # Selecting another layer, or none, is no reason to leave the loop at hand.
+            chosen = self.loop if id(self.loop) in shown else next(iter(shown.values()), None)
+        task_wanted = result.task if (result := result_of(active)) and result.loop is chosen else None
+        if chosen is self.loop:
+            if task_wanted is not None and self.task is not None and task_wanted.id != self.task.id:
+                self.choose_task(task_wanted)
+            return
+        self.loop = chosen
+        self.loop_changed.emit()
+        if chosen is not None:
+            remembered = self._task_of_loop.get(chosen.identity)
+            if task_wanted is not None or remembered in self.tasks:
+                self.task = task_wanted or self.tasks[str(remembered)]
+        self._renew()
+
+    def _stepped(self, _event: object = None) -> None:
+        if self.loop is not None:
+            self.frame_changed.emit(self.frame)
+
+    # -- task and session --------------------------------------------------------------------------------------------
+    @property
+    def session(self) -> LoopSession | None:
+        """State of the current loop and task."""
+        return self.result.session if self.result else None
+
+    def choose_task(self, task: Task) -> None:
+        """Work on another task."""
+        if self.task is not None and task.id == self.task.id and self.result is not None:
+            return
+        self.task = task
+        self._renew()
+
+    def _renew(self) -> None:
+        self.result = None
+        if self.loop is not None and self.task is not None:
+            self._task_of_loop[self.loop.identity] = self.task.id
+            key = (self.loop.identity, self.task.id)
+            known = self._results.get(key)
+            if known is None or known.loop is not self.loop:
+                # The same loop opened again from another place brings a new layer, and a session of its own.
+                known = self._results[key] = KINDS[self.task.type](LoopSession(self.loop, self.task))
+            self.result = known
+        self.session_changed.emit()
+
+    def result_for(self, loop_id: str, task_id: str) -> ResultLayer | None:
+        """Return the values of any loop and task opened so far."""
+        return self._results.get((loop_id, task_id))
+
+    def show_result(self, result: ResultLayer) -> None:
+        """See to it that the layer of `result` is in the viewer, with all that is known on it."""
+        if not result.show(self.viewer):
+            return
+        session = result.session
+        for frame in range(len(session.loop)):
+            value = session.saved_value(frame)
+            if value is None and not session.is_decided(frame):
+                proposal = session.proposal(frame)
+                value = proposal.value if proposal else None
+            if value is not None:
+                result.write(frame, value)
+
+    def add_tasks(self, tasks: Iterable[Task], source: str) -> None:
+        """Learn of tasks that a checkpoint or the dataset folder brings."""
+        new = [task for task in tasks if task.id not in self.tasks]
+        try:
+            self.tasks = self.tasks.extended(new, source)
+        except TaskError as error:
+            self.tell(str(error), "warning")
+        if new:
+            self.tasks_changed.emit()
+
+    # -- model -------------------------------------------------------------------------------------------------------
+    def set_checkpoints(self, found: list[Checkpoint], prefer: Path | None = None) -> None:
+        """Take a new list to choose from, keeping the choice where it is still there."""
+        self.checkpoints = found
+        for checkpoint in found:
+            self.add_tasks(checkpoint.tasks(), checkpoint.path.name)
+        wanted = prefer or (self.checkpoint.path if self.checkpoint else None)
+        chosen = next((one for one in found if one.path == wanted), found[0] if found else None)
+        self.choose_checkpoint(chosen)
+
+    def choose_checkpoint(self, checkpoint: Checkpoint | None) -> None:
+        """Work with another model."""
+        self.checkpoint = checkpoint
+        self.checkpoint_changed.emit()
+
+    def _listen(self, emitter: Any, callback: Callable[..., None]) -> None:
+        emitter.connect(callback)
+        self._listening.append((emitter, callback))

@@ -1,0 +1,64 @@
+"""What differs between napari versions, or is not in its public interface, in one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+    from napari.viewer import Viewer
+
+
+def forget_undo(layer: Labels) -> None:
+    """Empty the undo history of a Labels layer.
+
+    napari keeps it when data are replaced, so that Ctrl+Z would write old pixels into new data. Making a layer
+    read-only empties it; the mode, which that resets too, is put back.
+    """
+    mode = layer.mode
+    layer.editable = False
+    layer.editable = True
+    layer.mode = mode
+
+
+def current_frame(viewer: Viewer, frames: int) -> int:
+    """Return the frame that the viewer's first slider shows, within a loop of `frames`; 0 where there is no slider."""
+    if viewer.dims.ndim < 3:
+        return 0
+    return min(max(int(viewer.dims.current_step[0]), 0), max(frames - 1, 0))
+
+
+def go_to_frame(viewer: Viewer, frame: int) -> None:
+    """Move the viewer's first slider."""
+    if viewer.dims.ndim >= 3:
+        viewer.dims.set_current_step(0, frame)
+
+
+def text_overlay(viewer: Viewer) -> Any:
+    """Return the model of the text on the canvas: moved in napari 0.9."""
+    canvas = getattr(viewer, "canvas", None)
+    return canvas.overlays.text if canvas is not None else viewer.text_overlay
+
+
+def theme_colours(viewer: Viewer) -> dict[str, str]:
+    """Return the colours of the viewer's theme by name, as #rrggbb."""
+    from napari.utils.theme import get_theme
+
+    theme = get_theme(viewer.theme)
+    names = (
+        "canvas",
+        "background",
+        "foreground",
+        "primary",
+        "secondary",
+        "highlight",
+        "text",
+        "warning",
+        "error",
+        "current",
+    )
+    return {name: _hex(getattr(theme, name)) for name in names}
+
+
+def _hex(colour: Any) -> str:
+    return str(colour.as_hex(format="long")) if hasattr(colour, "as_hex") else str(colour)

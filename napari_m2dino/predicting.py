@@ -1,0 +1,159 @@
+"""Predict: what can be asked for, the request under way, and putting what arrives on the layers."""
+
+from __future__ import annotations
+
+from m2dino.errors import UsageError
+from m2dino.values import Prediction
+from qtpy.QtCore import QObject, Signal
+
+from napari_m2dino.desk import Desk
+from napari_m2dino.jobs import Outcome, PredictionJobs, Progress
+from napari_m2dino.result_layers import ResultLayer
+
+
+class Predicting(QObject):
+    """Prediction as the dock drives it.
+
+    Signals
+    -------
+    changed : something a button or the progress bar depends on
+    arrived : (frame), a prediction was put on the current result
+    """
+
+    changed = Signal()
+    arrived = Signal(int)
+
+    def __init__(self, desk: Desk, jobs: PredictionJobs) -> None:
+        super().__init__()
+        self.desk = desk
+        self.jobs = jobs
+        self.running = False
+        self.progress: Progress | None = None
+        self.device = ""
+        self._generation = -1
+        self._target: ResultLayer | None = None
+        self._kept: set[int] = set()
+        self._model_failed = ""
+        jobs.predicted.connect(self._take)
+        jobs.progressed.connect(self._progressed)
+        jobs.ended.connect(self._ended)
+        jobs.model_ready.connect(self._model_ready)
+        jobs.model_failed.connect(self._model_fails)
+        desk.session_changed.connect(self.changed)
+        desk.checkpoint_changed.connect(self._warm_up)
+
+    def obstacle(self) -> str:
+        """Return why nothing can be predicted now, in a sentence; empty if it can."""
+        desk = self.desk
+        if desk.loop is None:
+            return "Open a loop first: drop a DICOM, video or image folder on the window, or take the sample loop."
+        if desk.checkpoint is None:
+            return "No model is loaded: open a checkpoint file."
+        if desk.task is None:
+            return "Choose what to look for under Task."
+        if desk.checkpoint.report(desk.task) is None:
+            return (
+                f"This model was never trained on “{desk.task.title}”, so its output would be noise. "
+                "Label a few frames by hand (New label), accept them, and fine-tune."
+            )
+        return self._model_failed
+
+    def this_frame(self) -> None:
+        """Predict the frame shown."""
+        self._start((self.desk.frame,))
+
+    def all_frames(self) -> None:
+        """Predict the whole loop, beginning with the frame shown."""
+        if self.desk.loop is not None:
+            count, first = len(self.desk.loop), self.desk.frame
+            self._start(tuple((first + step) % count for step in range(count)))
+
+    def cancel(self) -> None:
+        """End the request; what has arrived stays."""
+        self.jobs.cancel()
+
+    def _start(self, frames: tuple[int, ...]) -> None:
+        desk = self.desk
+        if trouble := self.obstacle():
+            desk.tell(trouble, "warning")
+            return
+        assert desk.loop
+        assert desk.task
+        assert desk.checkpoint
+        assert desk.result
+        kept = {frame for frame in frames if _is_persons(desk.result, frame)}
+        if len(kept) == len(frames):
+            what = f"Frame {frames[0]} is" if len(frames) == 1 else "All frames are"
+            desk.tell(f"{what} already reviewed or changed by you, and stays as it is. Take it back to predict anew.")
+            return
+        self._target, self._kept = desk.result, kept
+        self.running, self.progress = True, None
+        todo = tuple(frame for frame in frames if frame not in kept)
+        self._generation = self.jobs.start(desk.loop, desk.task, desk.checkpoint.path, todo)
+        self.changed.emit()
+
+    def _take(self, generation: int, prediction: Prediction) -> None:
+        result = self._target
+        if generation != self._generation or result is None:
+            return
+        if self.desk.loop_layer() is None and result is self.desk.result:
+            return  # the loop was closed meanwhile
+        self.desk.show_result(result)
+        if _is_persons(result, prediction.frame):
+            self._kept.add(prediction.frame)
+            return
+        result.session.propose(prediction)
+        result.write(prediction.frame, prediction.value)
+        if result is self.desk.result:
+            self.arrived.emit(prediction.frame)
+
+    def _progressed(self, progress: Progress) -> None:
+        if progress.generation == self._generation:
+            self.progress = progress
+            self.changed.emit()
+
+    def _ended(self, outcome: Outcome) -> None:
+        if outcome.generation != self._generation:
+            return
+        self.running = False
+        self.changed.emit()
+        kept = f" {len(self._kept)} of yours kept as they were." if self._kept else ""
+        frames = "1 frame" if outcome.predicted == 1 else f"{outcome.predicted} frames"
+        if outcome.failed:
+            self.desk.tell(outcome.message, "error")
+        elif outcome.cancelled:
+            self.desk.tell(f"Stopped after {frames}; they stay.{kept}")
+        elif outcome.message:
+            self.desk.tell(f"Predicted {frames}. {outcome.message}", "warning")
+        else:
+            self.desk.tell(
+                f"Predicted {frames} in {outcome.seconds:.1f} s.{kept} Now review: accept, correct or reject.", "good"
+            )
+
+    def _warm_up(self) -> None:
+        self._model_failed, self.device = "", ""
+        if self.desk.checkpoint is not None:
+            self.jobs.warm_up(self.desk.checkpoint.path)
+        self.changed.emit()
+
+    def _model_ready(self, path: str, device: str) -> None:
+        if self.desk.checkpoint is not None and path == str(self.desk.checkpoint.path):
+            self.device = device
+            self.changed.emit()
+
+    def _model_fails(self, path: str, message: str) -> None:
+        if self.desk.checkpoint is not None and path == str(self.desk.checkpoint.path):
+            self._model_failed = message
+            self.desk.tell(message, "error")
+            self.changed.emit()
+
+
+def _is_persons(result: ResultLayer, frame: int) -> bool:
+    """Whether a frame is not to be overwritten, for a person has decided on it or changed it."""
+    try:
+        current = result.value(frame)
+    except UsageError:
+        return True  # something drawn by hand that is no value yet
+    if result.layer is None and current is None:
+        return result.session.is_decided(frame)
+    return result.session.is_protected(frame, current)

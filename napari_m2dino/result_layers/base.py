@@ -1,0 +1,100 @@
+"""What every result layer can do, whatever its kind."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from m2dino.values import Value
+from psygnal import Signal
+
+from napari_m2dino.loop_layer import LOOP_KEY, RESULT_KEY, geometry
+from napari_m2dino.session import LoopSession
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+    from napari.viewer import Viewer
+
+
+class ResultLayer(ABC):
+    """The values of one task on one loop, as a person sees and changes them.
+
+    Attributes
+    ----------
+    session : LoopSession
+        The state that belongs to it; it lives as long as the layer, longer than a dock that is closed and opened again.
+    layer : napari layer or None
+        None before `show`, and always for a classification, which has no geometry.
+    changed : Signal
+        Emitted with the frame that a person has changed, or -1 where it may be any.
+    noted : Signal
+        Emitted with a sentence for the person.
+    """
+
+    changed = Signal(int)
+    noted = Signal(str)
+
+    def __init__(self, session: LoopSession) -> None:
+        self.session = session
+        self.loop = session.loop
+        self.task = session.task
+        self.layer: Layer | None = None
+        self._writing = False
+
+    def show(self, viewer: Viewer) -> bool:
+        """Make the layer if the viewer has none; return whether it had to be made, and so is empty."""
+        if self.is_shown(viewer):
+            return False
+        self.layer = self._make(viewer)
+        self._connect()
+        return True
+
+    def is_shown(self, viewer: Viewer) -> bool:
+        """Whether the layer is (still) in the viewer."""
+        return self.layer is not None and self.layer in viewer.layers
+
+    @abstractmethod
+    def value(self, frame: int) -> Value | None:
+        """Return what stands on a frame; None where nothing does.
+
+        Raises
+        ------
+        UsageError
+            What stands there cannot be a value of the task, such as two boxes; the message says what to do.
+        """
+
+    def write(self, frame: int, value: Value | None) -> None:
+        """Put a value on a frame in place of what stands there; None empties it."""
+        self._writing = True
+        try:
+            self._write(frame, value)
+        finally:
+            self._writing = False
+
+    @abstractmethod
+    def _make(self, viewer: Viewer) -> Layer | None: ...
+
+    @abstractmethod
+    def _connect(self) -> None: ...
+
+    @abstractmethod
+    def _write(self, frame: int, value: Value | None) -> None: ...
+
+    def _options(self) -> dict[str, Any]:
+        """Return what all layers of the loop have in common."""
+        return {
+            "name": f"{self.task.title} · {self.loop.name}",
+            "metadata": {LOOP_KEY: self.loop, RESULT_KEY: self},
+            **geometry(self.loop),
+        }
+
+    def _notice(self, frame: int) -> None:
+        if not self._writing:
+            self.changed.emit(frame)
+
+
+def result_of(layer: object) -> ResultLayer | None:
+    """Return the result that a layer shows; None for other layers."""
+    metadata = getattr(layer, "metadata", None) or {}
+    result = metadata.get(RESULT_KEY)
+    return result if isinstance(result, ResultLayer) else None

@@ -1,0 +1,48 @@
+"""Classification: no layer of its own; the class of each frame is shown in the dock and as text on the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from m2dino.values import ClassProbabilities, Value
+
+from napari_m2dino.result_layers.base import ResultLayer
+from napari_m2dino.session import LoopSession
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class ClassResult(ResultLayer):
+    """The class of each frame, that a person chooses by a click."""
+
+    def __init__(self, session: LoopSession) -> None:
+        super().__init__(session)
+        self._values: dict[int, ClassProbabilities] = {}
+
+    def value(self, frame: int) -> ClassProbabilities | None:
+        return self._values.get(frame)
+
+    def choose(self, frame: int, index: int) -> None:
+        """Take a person's choice of class `index` for a frame."""
+        self._values[frame] = ClassProbabilities.certain(index, self.task.num_classes)
+        self._notice(frame)
+
+    def show(self, viewer: Viewer) -> bool:
+        return False
+
+    def is_shown(self, viewer: Viewer) -> bool:
+        return True
+
+    def _make(self, viewer: Viewer) -> None:
+        return None
+
+    def _connect(self) -> None:
+        return None
+
+    def _write(self, frame: int, value: Value | None) -> None:
+        assert value is None or isinstance(value, ClassProbabilities)
+        if value is None:
+            self._values.pop(frame, None)
+        else:
+            self._values[frame] = value

@@ -1,0 +1,71 @@
+"""Segmentation: a Labels layer of shape (T, H, W), uint8, classes named and coloured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from m2dino.values import Mask, Value
+
+from napari_m2dino.layers import labels_from_mask, mask_from_labels
+from napari_m2dino.napari_compat import forget_undo
+from napari_m2dino.result_layers.base import ResultLayer
+from napari_m2dino.result_layers.colours import NOT_A_CLASS, colour
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+    from napari.viewer import Viewer
+
+
+class MaskLayer(ResultLayer):
+    """Masks that a person paints on."""
+
+    layer: Labels | None
+
+    def value(self, frame: int) -> Mask | None:
+        return None if self.layer is None else mask_from_labels(self.layer.data[frame], self.task)
+
+    def _make(self, viewer: Viewer) -> Labels:
+        from napari.utils import DirectLabelColormap
+
+        colours: dict[int | None, str] = {None: NOT_A_CLASS, 0: "transparent"}
+        colours |= {index: colour(index) for index in range(1, self.task.num_classes)}
+        self._dims = viewer.dims
+        # Zeros are not touched until painted on, so the memory of an empty stack is not taken.
+        stack = np.zeros((len(self.loop), self.loop.height, self.loop.width), np.uint8)
+        layer = viewer.add_labels(
+            stack,
+            colormap=DirectLabelColormap(color_dict=colours),
+            features={"index": range(self.task.num_classes), "name": list(self.task.label_names)},
+            opacity=0.45,
+            **self._options(),
+        )
+        layer.selected_label = 1
+        layer.brush_size = max(4, round(min(self.loop.height, self.loop.width) / 40))
+        return layer
+
+    def _connect(self) -> None:
+        assert self.layer is not None
+        # The frames whose strokes napari could still undo; -1 after a stroke through several frames.
+        self._undoable: set[int] = set()
+        self.layer.events.paint.connect(self._painted)
+        self.layer.events.set_data.connect(lambda _event: self._notice(-1))  # undo and redo say nothing else
+
+    def _painted(self, event: object) -> None:
+        frame = self._frame_shown()
+        self._undoable.add(frame if self.layer is not None and self.layer.n_edit_dimensions == 2 else -1)
+        self._notice(frame)
+
+    def _frame_shown(self) -> int:
+        return int(self._dims.current_step[0])
+
+    def _write(self, frame: int, value: Value | None) -> None:
+        assert self.layer is not None
+        assert value is None or isinstance(value, Mask)
+        if frame in self._undoable or -1 in self._undoable:
+            # Undo would bring old pixels back into the new prediction.
+            forget_undo(self.layer)
+            self._undoable.clear()
+        self.layer.data[frame] = 0 if value is None else labels_from_mask(value)
+        if self._frame_shown() == frame:
+            self.layer.refresh()

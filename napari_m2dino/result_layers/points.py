@@ -1,0 +1,97 @@
+"""Keypoints: a Points layer in (t, y, x) whose points have names, shown beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from m2dino.values import Keypoints, Value
+
+from napari_m2dino.layers import free_name, keypoints_from_points, on_frame, points_from_keypoints
+from napari_m2dino.result_layers.base import ResultLayer
+from napari_m2dino.result_layers.colours import colour
+
+if TYPE_CHECKING:
+    from napari.layers import Points
+    from napari.viewer import Viewer
+
+SURPLUS = "surplus"
+"""Name of a point placed when all points of the task are there: seen, and refused on accepting."""
+
+
+class KeypointLayer(ResultLayer):
+    """Named points that a person places and drags."""
+
+    layer: Points | None
+
+    def value(self, frame: int) -> Keypoints | None:
+        if self.layer is None:
+            return None
+        return keypoints_from_points(self.layer.data, self._names(), frame, self.task)
+
+    def _names(self) -> list[str]:
+        assert self.layer is not None
+        return [str(name) for name in self.layer.features["name"]]
+
+    def _make(self, viewer: Viewer) -> Points:
+        size = max(self.loop.height, self.loop.width) / 50
+        cycle = {name: colour(index + 1) for index, name in enumerate(self.task.label_names)}
+        layer = viewer.add_points(
+            np.zeros((0, 3)),
+            ndim=3,
+            size=size,
+            features={"name": np.array([], dtype=object)},
+            face_color="name",
+            face_color_cycle={**cycle, SURPLUS: "#ff00ff"},
+            border_color="black",
+            text={
+                "string": "{name}",
+                "size": 11,
+                "color": "white",
+                "anchor": "upper_left",
+                "translation": [0, -size, size],
+            },
+            **self._options(),
+        )
+        layer.feature_defaults = {"name": self.task.label_names[0]}
+        return layer
+
+    def _connect(self) -> None:
+        assert self.layer is not None
+        self.layer.events.data.connect(self._edited)
+
+    def _edited(self, event: Any) -> None:
+        if self._writing or self.layer is None:
+            return
+        if str(getattr(event, "action", "")).lower().endswith("added"):
+            self._name_newest()
+        self._notice(-1)
+
+    def _name_newest(self) -> None:
+        """Name the point just placed: napari would give it the name of the point before."""
+        assert self.layer is not None
+        names = self._names()
+        frame = round(float(self.layer.data[-1][0]))
+        others = [names[row] for row in on_frame(self.layer.data[:, 0], frame) if row != len(names) - 1]
+        name = free_name(others, self.task)
+        if name is None:
+            self.noted.emit(
+                f"All {self.task.num_classes} points of this frame are placed: drag one to move it, delete the new one."
+            )
+        names[-1] = name or SURPLUS
+        self._set_names(names)
+
+    def _set_names(self, names: list[str]) -> None:
+        assert self.layer is not None
+        self.layer.features = {"name": np.array(names, dtype=object)}
+        self.layer.refresh_colors(update_color_mapping=False)
+
+    def _write(self, frame: int, value: Value | None) -> None:
+        assert self.layer is not None
+        assert value is None or isinstance(value, Keypoints)
+        names = self._names()
+        keep = np.flatnonzero(np.rint(self.layer.data[:, 0]) != frame)
+        data, new = points_from_keypoints({} if value is None else {frame: value}, self.task)
+        self.layer.selected_data = set()
+        self.layer.data = np.concatenate([self.layer.data[keep], data])
+        self._set_names([names[row] for row in keep] + new)

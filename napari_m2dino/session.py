@@ -1,0 +1,215 @@
+"""The state of one loop and one task: proposals, decisions, what is still unsaved. No Qt, no napari.
+
+The layer a person paints on is the only home of the current value; every question here that depends on it takes it as
+an argument. So "edited" is never a flag that could go stale: it is the outcome of comparing values.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+from m2dino.cine.loop import CineLoop
+from m2dino.data.records import Fate, Record
+from m2dino.errors import UsageError
+from m2dino.tasks import Task
+from m2dino.values import Box, Prediction, Value
+from psygnal import Signal
+
+from napari_m2dino.layers import is_blank, same_value
+from napari_m2dino.packed import Packed, PackedPrediction, pack, unpack
+
+IDLE_S = 60.0
+"""Longest stretch on one frame that counts as work: beyond it the person has left the desk."""
+
+
+class FrameState(Enum):
+    """Where a frame stands."""
+
+    BLANK = "blank"
+    PROPOSED = "proposed"
+    CHANGED = "changed, not saved"
+    ACCEPTED = "accepted"
+    EDITED = "edited"
+    REJECTED = "rejected"
+
+    @property
+    def decided(self) -> bool:
+        """Whether a person has decided on the frame, and nothing has changed since."""
+        return self in (FrameState.ACCEPTED, FrameState.EDITED, FrameState.REJECTED)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A person's word on a frame: the fate, and the value it was given to (None if rejected)."""
+
+    fate: Fate
+    packed: Packed | None
+
+
+class LoopSession:
+    """State of one loop and one task.
+
+    Attributes
+    ----------
+    loop : CineLoop
+    task : Task
+    changed : Signal
+        Emitted with the frame whose state may have changed, or -1 for many.
+    """
+
+    changed = Signal(int)
+
+    def __init__(self, loop: CineLoop, task: Task) -> None:
+        self.loop = loop
+        self.task = task
+        self._proposals: dict[int, PackedPrediction] = {}
+        self._decisions: dict[int, Decision] = {}
+        self._unsaved: set[int] = set()
+        self._seconds: dict[int, float] = {}
+        self._watched: tuple[int, float] | None = None
+
+    # -- proposals ---------------------------------------------------------------------------------------------------
+    def propose(self, prediction: Prediction) -> None:
+        """Take note of what the model says of a frame."""
+        self._proposals[prediction.frame] = PackedPrediction.of(prediction)
+        self._unsaved.discard(prediction.frame)
+        self.changed.emit(prediction.frame)
+
+    def proposal(self, frame: int) -> Prediction | None:
+        """Return what the model last said of a frame that nobody had touched."""
+        packed = self._proposals.get(frame)
+        return packed.whole() if packed else None
+
+    def has_proposals(self) -> bool:
+        """Whether the model has said anything yet."""
+        return bool(self._proposals)
+
+    def confidence(self, frame: int) -> float | None:
+        packed = self._proposals.get(frame)
+        return packed.confidence if packed else None
+
+    # -- states ------------------------------------------------------------------------------------------------------
+    def state(self, frame: int) -> FrameState:
+        """Return where a frame stands, as of the last `look` at it."""
+        if frame in self._unsaved:
+            return FrameState.CHANGED
+        decision = self._decisions.get(frame)
+        if decision:
+            return FrameState(decision.fate)
+        return FrameState.PROPOSED if frame in self._proposals else FrameState.BLANK
+
+    def states(self) -> list[FrameState]:
+        """Return the state of every frame."""
+        return [self.state(frame) for frame in range(len(self.loop))]
+
+    def look(self, frame: int, current: Value | None) -> FrameState:
+        """Compare the layer's current value with what is known of the frame, and return the state it is in."""
+        was = self.state(frame)
+        if self._differs(frame, current):
+            self._unsaved.add(frame)
+        else:
+            self._unsaved.discard(frame)
+        now = self.state(frame)
+        if now is not was:
+            self.changed.emit(frame)
+        return now
+
+    def mark_changed(self, frame: int) -> None:
+        """Take note that something stands on the frame that is no value yet, such as a second box."""
+        self._unsaved.add(frame)
+        self.changed.emit(frame)
+
+    def is_protected(self, frame: int, current: Value | None) -> bool:
+        """Whether predicting again must leave the frame alone: a person has decided on it, or changed it."""
+        return frame in self._decisions or self._differs(frame, current)
+
+    def unsaved(self) -> list[int]:
+        """Return the frames with a change that is not saved."""
+        return sorted(self._unsaved)
+
+    def _differs(self, frame: int, current: Value | None) -> bool:
+        decision = self._decisions.get(frame)
+        if decision and decision.packed is not None:
+            return not same_value(current, unpack(decision.packed))
+        known = self._proposals.get(frame)
+        if known is None:
+            return not is_blank(current)
+        value = unpack(known.packed)
+        return not same_value(current, value) and not (is_blank(current) and is_blank(value))
+
+    # -- decisions ---------------------------------------------------------------------------------------------------
+    def accept(self, frame: int, current: Value | None) -> Record:
+        """Return the record of accepting a frame: `accepted` if the proposal stands unchanged, else `edited`.
+
+        Raises
+        ------
+        UsageError
+            There is nothing on the frame to accept.
+        """
+        proposal = self.proposal(frame)
+        if current is None or (proposal is None and is_blank(current)):
+            raise UsageError(f"Frame {frame} has no label yet: predict it, or draw one, before accepting.")
+        if isinstance(current, Box) and (current.y_max - current.y_min < 1 or current.x_max - current.x_min < 1):
+            raise UsageError(f"The box on frame {frame} is thinner than a pixel or outside the image: draw it again.")
+        if proposal is not None and same_value(current, proposal.value):
+            # The proposal itself, not the layer's copy of it in single precision.
+            return self._record(frame, "accepted", proposal.value, proposal)
+        return self._record(frame, "edited", current, proposal)
+
+    def reject(self, frame: int) -> Record:
+        """Return the record of rejecting a frame."""
+        return self._record(frame, "rejected", None, self.proposal(frame))
+
+    def settle(self, record: Record) -> None:
+        """Take note of a decision: one just made, or one read back from the dataset folder."""
+        packed = pack(record.value) if record.value is not None else None
+        self._decisions[record.frame] = Decision(record.fate, packed)
+        if record.proposal is not None and record.frame not in self._proposals:
+            self._proposals[record.frame] = PackedPrediction.of(record.proposal)
+        self._unsaved.discard(record.frame)
+        self._seconds.pop(record.frame, None)
+        self.changed.emit(record.frame)
+
+    def saved_value(self, frame: int) -> Value | None:
+        """Return the value a person decided on; None if there is none."""
+        decision = self._decisions.get(frame)
+        return unpack(decision.packed) if decision and decision.packed is not None else None
+
+    def is_decided(self, frame: int) -> bool:
+        return frame in self._decisions
+
+    def take_back(self, frame: int) -> Prediction | None:
+        """Forget the decision on a frame and return the model's proposal for it, if there was one."""
+        self._decisions.pop(frame, None)
+        self._unsaved.discard(frame)
+        self.changed.emit(frame)
+        return self.proposal(frame)
+
+    # -- time --------------------------------------------------------------------------------------------------------
+    def watch(self, frame: int | None, now: float | None = None) -> None:
+        """Start counting the time a person spends on `frame`, and stop counting for the one before; None: stop."""
+        now = time.monotonic() if now is None else now
+        if self._watched is not None:
+            before, since = self._watched
+            self._seconds[before] = self._seconds.get(before, 0.0) + min(max(now - since, 0.0), IDLE_S)
+        self._watched = None if frame is None else (frame, now)
+
+    def seconds(self, frame: int) -> float:
+        """Return the time spent on a frame since its last decision."""
+        return self._seconds.get(frame, 0.0)
+
+    def _record(self, frame: int, fate: Fate, value: Value | None, proposal: Prediction | None) -> Record:
+        if self._watched is not None and self._watched[0] == frame:
+            self.watch(frame)
+        return Record(
+            loop_id=self.loop.identity,
+            frame=frame,
+            task_id=self.task.id,
+            fate=fate,
+            value=value,
+            proposal=proposal,
+            seconds=round(self.seconds(frame), 1),
+            group=self.loop.identity,
+        )

@@ -1,0 +1,176 @@
+"""The M2DINO dock: four sections in the order of the work, and one line that says what just happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QHideEvent
+from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from napari_m2dino.errors import Message
+from napari_m2dino.loop_layer import loop_of
+from napari_m2dino.napari_compat import text_overlay, theme_colours
+from napari_m2dino.result_layers import result_of
+from napari_m2dino.shortcuts import bind, unbind
+from napari_m2dino.widgets.improve_section import ImproveSection
+from napari_m2dino.widgets.loop_section import LoopSection
+from napari_m2dino.widgets.predict_section import PredictSection
+from napari_m2dino.widgets.review_section import ReviewSection
+from napari_m2dino.widgets.style import LEVEL_COLOURS, Words, sheet
+from napari_m2dino.widgets.task_section import TaskSection
+from napari_m2dino.workshop import Workshop
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+WIDTH = 380
+
+
+class M2DinoDock(QWidget):
+    """The plugin's dock widget.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    dataset : Path, optional
+        Folder of the corrections; by default the user's (see `places.dataset_folder`).
+    """
+
+    def __init__(self, napari_viewer: Viewer, dataset: Path | None = None) -> None:
+        super().__init__()
+        self.setObjectName("m2dino")
+        self.viewer = napari_viewer
+        self.workshop = workshop = Workshop(napari_viewer, dataset)
+        desk = workshop.desk
+        self.loop = LoopSection(desk)
+        self.task = TaskSection(desk, workshop.predicting)
+        self.predict = PredictSection(desk, workshop.predicting)
+        self.review = ReviewSection(desk, workshop.reviewing)
+        self.improve = ImproveSection(desk, workshop.improving)
+        self.message = Words("Choose a task and press “All frames”.", "message")
+        self._lay_out()
+        self.loop.wanted.connect(workshop.open_loop)
+        self.loop.sample_wanted.connect(workshop.open_sample)
+        self.task.checkpoint_wanted.connect(workshop.add_checkpoint)
+        self.improve.folder_wanted.connect(workshop.move_dataset)
+        desk.told.connect(self._tell)
+        desk.session_changed.connect(self._bind_keys)
+        workshop.predicting.arrived.connect(self._arrived)
+        workshop.reviewing.changed.connect(self._show_overlay)
+        workshop.predicting.changed.connect(self.review.refresh)
+        self._bound: list[object] = []
+        napari_viewer.layers.events.inserted.connect(self._bind_keys)
+        napari_viewer.events.theme.connect(self._restyle)
+        self._restyle()
+        workshop.start()
+        self._end = partial(_end, workshop)
+        self.destroyed.connect(self._end)
+        application = QApplication.instance()
+        assert application is not None
+        application.aboutToQuit.connect(self._end)
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(10, 8, 10, 8)
+        column.setSpacing(14)
+        for section in (self.loop, self.task, self.predict, self.review, self.improve):
+            column.addWidget(section)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(inner)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        notice = QLabel("For research use, not for diagnosis")
+        notice.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        notice.setObjectName("notice")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 4)
+        layout.setSpacing(4)
+        layout.addWidget(scroll, 1)
+        below = QVBoxLayout()
+        below.setContentsMargins(10, 0, 10, 0)
+        below.addWidget(self.message)
+        below.addWidget(notice)
+        layout.addLayout(below)
+        self.setMinimumWidth(300)
+        self.resize(WIDTH, 900)
+
+    # -- looks -------------------------------------------------------------------------------------------------------
+    def _restyle(self, _event: object = None) -> None:
+        colours = theme_colours(self.viewer)
+        self.setStyleSheet(sheet(colours))
+        self.review.strip.set_marker_colour(colours["text"])
+        self.review.classes.set_ink(colours["text"])
+        self.improve.plot.set_ink(colours["text"])
+
+    def _tell(self, message: Message) -> None:
+        self.message.setText(message.text)
+        self.message.setStyleSheet(f"border-left: 4px solid {LEVEL_COLOURS[message.level]};")
+        if message.level == "error":
+            from napari.utils.notifications import show_error
+
+            show_error(message.text)
+
+    def _arrived(self, frame: int) -> None:
+        if frame == self.workshop.desk.frame:
+            self._show_overlay()
+
+    def _show_overlay(self) -> None:
+        """Write the class of the frame on the image; for other kinds of task the layer says it all."""
+        overlay = text_overlay(self.viewer)
+        words = self.workshop.class_in_words()
+        if overlay.visible != bool(words):
+            overlay.visible = bool(words)
+        if overlay.text != words:
+            overlay.text = words
+
+    # -- keys --------------------------------------------------------------------------------------------------------
+    def _bind_keys(self, _event: object = None) -> None:
+        actions: dict[str, Callable[[], None]] = self.workshop.actions()
+        ours = [layer for layer in self.viewer.layers if loop_of(layer) or result_of(layer)]
+        for provider in (self.viewer, *ours):
+            if not any(provider is one for one in self._bound):
+                bind(provider, actions)
+                self._bound.append(provider)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+    def close_down(self) -> None:
+        """Stop threads and the training, save what waits, and let go of the viewer; safe to call twice."""
+        if self.workshop.closed:
+            return
+        self.viewer.layers.events.inserted.disconnect(self._bind_keys)
+        self.viewer.events.theme.disconnect(self._restyle)
+        unbind(self._bound)
+        self._bound.clear()
+        text_overlay(self.viewer).visible = False
+        self.workshop.close()
+
+    def event(self, event: QEvent | None) -> bool:
+        # napari takes the dock's content out of its frame when the frame is closed, and says nothing else.
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.close_down()
+        return bool(super().event(event))
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        # Hidden because the whole window is closing, and not because of another tab or a minimised window.
+        window = self.window()
+        if (
+            event is not None
+            and not event.spontaneous()
+            and window is not self
+            and window is not None
+            and window.isHidden()
+        ):
+            self.close_down()
+        super().hideEvent(event)
+
+
+def _end(workshop: Workshop, _object: QObject | None = None) -> None:
+    """Close the workshop of a dock that is gone already; touches no widget."""
+    workshop.close()

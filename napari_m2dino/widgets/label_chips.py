@@ -1,0 +1,72 @@
+"""The classes of a mask, or the points of a frame, by name and colour; a click picks the class to paint with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
+
+from napari_m2dino.desk import Desk
+from napari_m2dino.result_layers.colours import colour
+
+
+class LabelChips(QWidget):
+    """One small button a label; for boxes and classifications there is nothing to pick."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.chips: list[QPushButton] = []
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(4)
+
+    def refresh(self) -> None:
+        """Show the labels of the task on the desk."""
+        for chip in self.chips:
+            self._grid.removeWidget(chip)
+            chip.deleteLater()
+        self.chips = []
+        task = self.desk.task
+        if task is None or task.type not in ("segmentation", "regression"):
+            self.setVisible(False)
+            return
+        first = 1 if task.type == "segmentation" else 0
+        for place, label in enumerate(task.labels[first:]):
+            chip = QPushButton(_swatch(colour(place + 1)), label.name)
+            chip.setFlat(True)
+            chip.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            chip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            sure = f" (meaning {label.certainty})" if label.certainty in ("inferred", "unknown") else ""
+            action = "paint with it" if first else "place it next"
+            chip.setToolTip(f"{label.meaning or label.name}{sure}: click to {action}")
+            chip.clicked.connect(self._picker(place + first))
+            self._grid.addWidget(chip, place // 2, place % 2)
+            self.chips.append(chip)
+        self.setVisible(True)
+
+    def _picker(self, index: int) -> Callable[[], None]:
+        return lambda: self.pick(index)
+
+    def pick(self, index: int) -> None:
+        """Paint with class `index`, or place point `index` next."""
+        task, result = self.desk.task, self.desk.result
+        layer = result.layer if result else None
+        if task is None or layer is None or layer not in self.desk.viewer.layers:
+            self.desk.tell("Predict this frame, or press New label, to have a layer to draw on.")
+            return
+        self.desk.viewer.layers.selection.active = layer
+        if task.type == "segmentation":
+            layer.selected_label = index
+            layer.mode = "paint"
+        else:
+            layer.feature_defaults = {"name": task.label_names[index]}
+            layer.mode = "add"
+
+
+def _swatch(name: str) -> QIcon:
+    picture = QPixmap(12, 12)
+    picture.fill(QColor(name))
+    return QIcon(picture)

@@ -1,0 +1,108 @@
+"""Section Review: the strip of frames, the frame at hand, and what to do with it."""
+
+from __future__ import annotations
+
+from m2dino.errors import UsageError
+from m2dino.values import ClassProbabilities
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox
+
+from napari_m2dino.desk import Desk
+from napari_m2dino.loop_array import LoopArray
+from napari_m2dino.review import ORDERS, tally
+from napari_m2dino.reviewing import Reviewing
+from napari_m2dino.session import FrameState
+from napari_m2dino.shortcuts import key_of
+from napari_m2dino.widgets.class_bar import ClassBar
+from napari_m2dino.widgets.frame_strip import FrameStrip
+from napari_m2dino.widgets.label_chips import LabelChips
+from napari_m2dino.widgets.style import STATE_COLOURS, Section, Words, button, row, set_main
+
+
+class ReviewSection(Section):
+    """Accept, reject, next; and where the review stands."""
+
+    def __init__(self, desk: Desk, reviewing: Reviewing) -> None:
+        super().__init__("Review")
+        self.desk = desk
+        self.reviewing = reviewing
+        self.strip = FrameStrip()
+        self.tally = Words()
+        self.frame = Words(name="name")
+        self.classes = ClassBar()
+        self.chips = LabelChips(desk)
+        self.accept = button("Accept", "Accept this frame as it stands, and save it", key_of("accept"))
+        self.reject = button("Reject", "Set this frame aside as unusable: it never trains", key_of("reject"))
+        self.next = button("Next", "Go to the next frame that waits for you", key_of("next"))
+        self.take_back = button("Take back", "Undo your decision or change on this frame", key_of("take_back"))
+        self.new_label = button("New label", "Label by hand: makes an empty layer of the right kind")
+        self.order = QComboBox()
+        self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.order.setToolTip("In which order Next goes through the frames")
+        for text, value in ORDERS.items():
+            self.order.addItem(text, value)
+        for widget in (self.strip, self.tally, self.frame, self.classes, self.chips):
+            self.body.addWidget(widget)
+        self.body.addLayout(row(self.accept, self.reject, self.next))
+        self.body.addLayout(row(self.take_back, self.new_label, self.order))
+        self.accept.clicked.connect(reviewing.accept)
+        self.reject.clicked.connect(reviewing.reject)
+        self.next.clicked.connect(reviewing.next)
+        self.take_back.clicked.connect(reviewing.take_back)
+        self.new_label.clicked.connect(reviewing.new_label)
+        self.order.activated.connect(self._choose_order)
+        self.classes.chosen.connect(reviewing.choose_class)
+        self.strip.chosen.connect(desk.go_to)
+        desk.session_changed.connect(self._new_session)
+        reviewing.changed.connect(self.refresh)
+        self._new_session()
+
+    def _choose_order(self, index: int) -> None:
+        self.reviewing.order = str(self.order.itemData(index))
+
+    def _new_session(self) -> None:
+        task = self.desk.task
+        classifies = task is not None and task.type == "classification"
+        if task is not None and classifies:
+            self.classes.set_labels(task.labels)
+        self.classes.setVisible(classifies)
+        self.chips.refresh()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show where the review stands and the frame at hand."""
+        session = self.desk.session
+        for widget in (self.accept, self.reject, self.next, self.take_back, self.new_label, self.order):
+            widget.setEnabled(session is not None)
+        self.strip.setVisible(session is not None)
+        if session is None:
+            self.tally.say("Open a loop and choose a task.")
+            self.frame.say("")
+            return
+        states, frame = session.states(), self.desk.frame
+        confidences = [session.confidence(one) for one in range(len(states))]
+        layer = self.desk.loop_layer()
+        data = getattr(layer, "data", None)
+        damaged = data.damaged if isinstance(data, LoopArray) else {}
+        self.strip.show_states(states, confidences, frame, frozenset(damaged))
+        counts = tally(states)
+        self.tally.say(counts.sentence())
+        state = states[frame]
+        sure = "" if confidences[frame] is None else f" · confidence {confidences[frame]:.2f}"
+        word = "no label yet" if state is FrameState.BLANK else state.value
+        self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
+        self.frame.setStyleSheet(f"color: {STATE_COLOURS[state.value]};")
+        if self.desk.task is not None and self.desk.task.type == "classification":
+            self._show_class(frame)
+        waiting = state in (FrameState.PROPOSED, FrameState.CHANGED)
+        set_main(self.accept, waiting)
+        set_main(self.next, not waiting and counts.to_go > 0)
+        self.take_back.setEnabled(state.decided or state is FrameState.CHANGED)
+
+    def _show_class(self, frame: int) -> None:
+        result = self.desk.result
+        try:
+            value = result.value(frame) if result else None
+        except UsageError:
+            value = None
+        self.classes.show_values(list(value.probabilities) if isinstance(value, ClassProbabilities) else None)

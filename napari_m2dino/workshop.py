@@ -1,0 +1,184 @@
+"""All that works behind one dock, put together: the desk, the threads, the child process. Owns their end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from m2dino.values import ClassProbabilities
+from qtpy.QtCore import QObject, Signal
+
+from napari_m2dino.autosave import Autosave
+from napari_m2dino.background import BackgroundThread
+from napari_m2dino.checkpoints import find_checkpoints
+from napari_m2dino.desk import Desk
+from napari_m2dino.errors import explain
+from napari_m2dino.improving import Improving
+from napari_m2dino.jobs import PredictionJobs
+from napari_m2dino.loop_layer import image_layer
+from napari_m2dino.places import dataset_folder, remember_dataset_folder
+from napari_m2dino.predicting import Predicting
+from napari_m2dino.reviewing import Reviewing
+from napari_m2dino.training_process import TrainingProcess
+
+if TYPE_CHECKING:
+    from m2dino.cine.loop import CineLoop
+    from napari.viewer import Viewer
+
+FIRST_TASK = "carotid_artery"
+
+
+class Workshop(QObject):
+    """The working parts of one dock."""
+
+    _checkpoints_found = Signal(object, object, object)
+    _loops_opened = Signal(object)
+    _trouble = Signal(str)
+
+    def __init__(self, viewer: Viewer, dataset: Path | None = None) -> None:
+        super().__init__()
+        folder = dataset or dataset_folder()
+        self.files = BackgroundThread("m2dino files")
+        self.jobs = PredictionJobs()
+        self.autosave = Autosave(folder)
+        self.process = TrainingProcess()
+        self.desk = Desk(viewer)
+        self.predicting = Predicting(self.desk, self.jobs)
+        self.reviewing = Reviewing(self.desk, self.autosave)
+        self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
+        self.closed = False
+        self._others: list[Path] = []
+        self._checkpoints_found.connect(self._take_checkpoints)
+        self._loops_opened.connect(self._take_loops)
+        self._trouble.connect(lambda text: self.desk.tell(text, "error"))
+        self.autosave.tasks.connect(lambda tasks: self.desk.add_tasks(tasks, "the dataset folder"))
+        self.improving.trained.connect(self._take_trained)
+
+    def start(self) -> None:
+        """Begin to follow the viewer, and look for checkpoints."""
+        self.desk.open()
+        self._look_for_checkpoints()
+
+    def close(self) -> None:
+        """Stop everything, saving what waits; safe to call twice."""
+        if self.closed:
+            return
+        self.closed = True
+        self.improving.close()
+        self.reviewing.close()
+        self.desk.close()
+        self.jobs.stop()
+        self.autosave.stop()
+        self.files.stop(1.0)
+
+    def actions(self) -> dict[str, Callable[[], None]]:
+        """Return what each shortcut does."""
+        return {
+            "accept": self.reviewing.accept,
+            "reject": self.reviewing.reject,
+            "next": self.reviewing.next,
+            "take_back": self.reviewing.take_back,
+            "predict_frame": self.predicting.this_frame,
+            "predict_all": self.predicting.all_frames,
+        }
+
+    def class_in_words(self) -> str:
+        """Return the class of the frame shown and its probability; empty for other kinds of task."""
+        desk = self.desk
+        if desk.task is None or desk.result is None or desk.task.type != "classification":
+            return ""
+        value = desk.result.value(desk.frame)
+        if not isinstance(value, ClassProbabilities):
+            return f"{desk.task.title}: no class yet"
+        return f"{desk.task.title}: {desk.task.label_names[value.index]} {value.probabilities[value.index]:.2f}"
+
+    # -- files -------------------------------------------------------------------------------------------------------
+    def open_loop(self, path: Path) -> None:
+        """Open every loop of a file or folder, off the GUI thread, and show it."""
+
+        def job() -> None:
+            from napari_m2dino.reader import open_all
+
+            self._send("_loops_opened", open_all(path))
+
+        self._in_files(job, "opening the loop")
+
+    def open_sample(self) -> None:
+        """Open the sample loop."""
+
+        def job() -> None:
+            from napari_m2dino.sample_data import carotid
+
+            self._send("_loops_opened", [data.loop for data, _, _ in carotid()])
+
+        self._in_files(job, "opening the sample loop")
+
+    def add_checkpoint(self, path: Path) -> None:
+        """Offer one more checkpoint file, and choose it."""
+        self._others.append(path)
+        self._look_for_checkpoints(path)
+
+    def move_dataset(self, folder: Path) -> None:
+        """Save to another dataset folder from now on."""
+        remember_dataset_folder(folder)
+        self.autosave.move_to(folder)
+        if self.desk.result is not None:
+            self.autosave.restore(self.desk.result.loop.identity, self.desk.result.task)
+        self._look_for_checkpoints()
+
+    def _look_for_checkpoints(self, prefer: Path | None = None, then: str = "") -> None:
+        folder, others = self.autosave.folder, list(self._others)
+
+        def job() -> None:
+            found, problems = find_checkpoints(folder, others)
+            self._send("_checkpoints_found", found, problems, (prefer, then))
+
+        self._in_files(job, "looking for checkpoints")
+
+    def _take_checkpoints(self, found: Any, problems: list[str], wish: tuple[Path | None, str]) -> None:
+        prefer, then = wish
+        self.desk.set_checkpoints(found, prefer)
+        self._others = [path for path in self._others if any(one.path == path for one in found)]
+        if problems:
+            self.desk.tell(problems[-1], "error")
+        elif then:
+            self.desk.tell(then, "good")
+        if self.desk.task is None:
+            self._choose_first_task()
+
+    def _choose_first_task(self) -> None:
+        """Put a task that the model knows on the desk, so that one click gives a prediction."""
+        checkpoint = self.desk.checkpoint
+        if checkpoint is None:
+            return
+        known = [task.id for task in checkpoint.tasks() if task.id in self.desk.tasks]
+        if known:
+            self.desk.choose_task(self.desk.tasks[FIRST_TASK if FIRST_TASK in known else known[0]])
+
+    def _take_loops(self, loops: list[CineLoop]) -> None:
+        for loop in loops:
+            data, options, _ = image_layer(loop)
+            self.desk.viewer.add_image(data, **options)
+
+    def _take_trained(self, path: str) -> None:
+        if path:
+            self._look_for_checkpoints(
+                Path(path),
+                "The fine-tuned model is chosen. Predict again to see it on the frames you have not decided on.",
+            )
+
+    def _in_files(self, job: Callable[[], None], doing: str) -> None:
+        def guarded() -> None:
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 - the boundary of the thread: whatever it is, a person is told
+                self._send("_trouble", explain(error, doing))
+
+        self.files.submit(guarded)
+
+    def _send(self, signal: str, *values: object) -> None:
+        # RuntimeError: the window went meanwhile.
+        with contextlib.suppress(RuntimeError):
+            getattr(self, signal).emit(*values)
