@@ -1,0 +1,91 @@
+"""The prediction files that the challenge's scorer reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from m2dino.data.fmuia import read_root
+from m2dino.data.fmuia_output import OutputReader, OutputWriter
+from m2dino.data.own_tasks import tasks_of
+from m2dino.data.row_values import label_value
+from m2dino.errors import DatasetError, M2DinoError, MissingFileError
+from m2dino.metrics import score_task
+from m2dino.tasks import builtin_tasks
+from m2dino.values import ClassProbabilities
+from PIL import Image
+
+
+def test_labels_written_as_predictions_score_perfectly_after_reading_back(dataset: Path, tmp_path: Path) -> None:
+    rows = read_root(dataset)
+    with OutputWriter(tmp_path / "out") as writer:
+        for row in rows:
+            writer.add(row, label_value(row))
+    reader = OutputReader(tmp_path / "out")
+    perfect = {"DSC": 1, "HD": 0, "Accuracy": 1, "F1_macro": 1, "MCC": 1, "AUC": 1, "IoU": 1, "MRE": 0}
+    seen = set()
+    for task_id, task in tasks_of(rows, builtin_tasks()).items():
+        own = [row for row in rows if row.task_id == task_id]
+        scores = score_task(task, (reader.value(r) for r in own), (label_value(r) for r in own), [r.group for r in own])
+        for name, metric in scores.items():
+            if name in perfect:
+                seen.add(name)
+                assert metric.value == perfect[name], name
+    assert seen == set(perfect)
+
+
+def test_the_files_are_what_the_scorer_looks_for(dataset: Path, tmp_path: Path) -> None:
+    rows = {row.type: row for row in read_root(dataset) if "slice_2" in row.image_path}
+    with OutputWriter(tmp_path) as writer:
+        for row in rows.values():
+            value = label_value(row)
+            if isinstance(value, ClassProbabilities):
+                value = ClassProbabilities(np.array([0.2, 0.3, 0.5]))
+            writer.add(row, value)
+    mask = Image.open(tmp_path / "Segmentation" / "Two" / "CCAUS" / "masks" / "rec2_slice_2.png")
+    assert (mask.mode, mask.size) == ("L", (709, 749))
+    read = {
+        kind: json.loads((tmp_path / f"{kind}_predictions.json").read_text()) for kind in rows if kind != "segmentation"
+    }
+    assert all(entry[0]["image_path"] == rows["detection"].image_path for entry in read.values())
+    assert read["classification"][0]["predicted_class"] == 2
+    assert sum(read["classification"][0]["predicted_probs"]) == pytest.approx(1)
+    assert read["detection"][0]["bbox_pixels"] == [12, 20, 110, 95.5]
+    assert read["detection"][0]["bbox_normalized"] == pytest.approx([12 / 709, 20 / 749, 110 / 709, 95.5 / 749])
+    assert read["regression"][0]["predicted_points_pixels"] == [32.5, 40, 0, 0]
+    assert read["regression"][0]["predicted_points_normalized"] == pytest.approx([32.5 / 709, 40 / 749, 0, 0])
+
+
+def test_what_is_not_there_is_none_and_what_is_damaged_is_named(dataset: Path, tmp_path: Path) -> None:
+    rows = {row.type: row for row in read_root(dataset)}
+    with pytest.raises(MissingFileError):
+        OutputReader(tmp_path / "nowhere")
+    (tmp_path / "out").mkdir()
+    assert all(OutputReader(tmp_path / "out").value(row) is None for row in rows.values())
+    path = tmp_path / "out" / "detection_predictions.json"
+    path.write_text('[{"image_path": "x"}]')
+    with pytest.raises(DatasetError, match="detection_predictions"):
+        OutputReader(tmp_path / "out")
+    row = rows["detection"]
+    for box in ([1, 2, 3], [1, 2, float("nan"), 3], "1234", [9, 9, 1, 1]):
+        path.write_text(json.dumps([{"image_path": row.image_path, "task_id": row.task_id, "bbox_pixels": box}]))
+        with pytest.raises(DatasetError, match="detection_predictions"):
+            OutputReader(tmp_path / "out").value(row)
+
+
+def test_a_run_that_breaks_writes_no_half_list(dataset: Path, tmp_path: Path) -> None:
+    row = read_root(dataset, ["lumen_det"])[0]
+    with pytest.raises(RuntimeError), OutputWriter(tmp_path / "out") as writer:
+        writer.add(row, label_value(row))
+        raise RuntimeError
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_users_error(dataset: Path, tmp_path: Path) -> None:
+    row = read_root(dataset, ["carotid_artery"])[0]
+    (tmp_path / "file").write_text("in the way")
+    writer = OutputWriter(tmp_path / "file")
+    with pytest.raises(M2DinoError, match="cannot be written"):
+        writer.add(row, label_value(row))
