@@ -46,9 +46,8 @@ def test_the_files_are_what_the_scorer_looks_for(dataset: Path, tmp_path: Path) 
             writer.add(row, value)
     mask = Image.open(tmp_path / "Segmentation" / "Two" / "CCAUS" / "masks" / "rec2_slice_2.png")
     assert (mask.mode, mask.size) == ("L", (709, 749))
-    read = {
-        kind: json.loads((tmp_path / f"{kind}_predictions.json").read_text()) for kind in rows if kind != "segmentation"
-    }
+    kinds = ("classification", "detection", "regression")
+    read = {kind: json.loads((tmp_path / f"{kind}_predictions.json").read_text()) for kind in kinds}
     assert all(entry[0]["image_path"] == rows["detection"].image_path for entry in read.values())
     assert read["classification"][0]["predicted_class"] == 2
     assert sum(read["classification"][0]["predicted_probs"]) == pytest.approx(1)
@@ -69,7 +68,7 @@ def test_what_is_not_there_is_none_and_what_is_damaged_is_named(dataset: Path, t
     with pytest.raises(DatasetError, match="detection_predictions"):
         OutputReader(tmp_path / "out")
     row = rows["detection"]
-    for box in ([1, 2, 3], [1, 2, float("nan"), 3], "1234", [9, 9, 1, 1]):
+    for box in ([1, 2, 3], [1, 2, float("nan"), 3], "wide", [9, 9, 1, 1]):
         path.write_text(json.dumps([{"image_path": row.image_path, "task_id": row.task_id, "bbox_pixels": box}]))
         with pytest.raises(DatasetError, match="detection_predictions"):
             OutputReader(tmp_path / "out").value(row)
@@ -77,9 +76,14 @@ def test_what_is_not_there_is_none_and_what_is_damaged_is_named(dataset: Path, t
 
 def test_a_run_that_breaks_writes_no_half_list(dataset: Path, tmp_path: Path) -> None:
     row = read_root(dataset, ["lumen_det"])[0]
-    with pytest.raises(RuntimeError), OutputWriter(tmp_path / "out") as writer:
-        writer.add(row, label_value(row))
-        raise RuntimeError
+
+    def broken() -> None:
+        with OutputWriter(tmp_path / "out") as writer:
+            writer.add(row, label_value(row))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
     assert not (tmp_path / "out").exists()
 
 
