@@ -55,7 +55,7 @@ def dicom_calibration(elements: Dataset, height: int, width: int) -> tuple[Calib
     if spacing is None:
         return None, "the file gives no pixel size"
     try:
-        return Calibration(*spacing, region=None, source="pixel spacing"), "pixel spacing"
+        return Calibration(*spacing, region=None, source="pixel spacing"), "from the file's pixel spacing"
     except ValueError:
         return None, "the file's pixel spacing is not a plausible pixel size"
 
@@ -80,7 +80,7 @@ def _from_regions(
     # Side by side images do not share a plane: the scale is given for the largest, which holds any nested colour box.
     widest = max(spatial, key=lambda region: _area(region.box))
     source = f"ultrasound region {widest.number}"
-    return Calibration(widest.dy_mm, widest.dx_mm, widest.box, source), source
+    return Calibration(widest.dy_mm, widest.dx_mm, widest.box, source), f"from {source} of the file"
 
 
 def _is_tissue(item: Dataset) -> bool:
@@ -113,7 +113,7 @@ def _scaled(item: Dataset, number: int, box: tuple[int, int, int, int]) -> _Regi
     delta_y, delta_x = (_number(item.get(f"PhysicalDelta{axis}")) for axis in "YX")
     if not (delta_y > 0 and delta_x > 0):
         raise _RefusedError(f"ultrasound region {number} has no positive pixel size")
-    region = _Region(number, box, delta_y * 10, delta_x * 10)
+    region = _Region(number, box, round(delta_y * 10, 12), round(delta_x * 10, 12))
     try:
         Calibration(region.dy_mm, region.dx_mm, box, "")
     except ValueError:

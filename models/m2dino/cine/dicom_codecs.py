@@ -156,9 +156,6 @@ def _decode_rle(data: bytes, layout: PixelLayout) -> NDArray[Any]:
         if plane.size < pixels:
             raise DamagedFrameError
         planes[k] = plane[:pixels]
-    shape = (layout.samples, layout.height, layout.width)
-    if bytes_each == 2:
-        samples = (planes[0::2].astype(np.uint16) << 8 | planes[1::2]).reshape(shape)
-    else:
-        samples = planes.reshape(shape)
+    wide: NDArray[Any] = planes[0::2].astype(np.uint16) << 8 | planes[1::2] if bytes_each == 2 else planes
+    samples = wide.reshape(layout.samples, layout.height, layout.width)
     return samples[0] if layout.samples == 1 else np.ascontiguousarray(samples.transpose(1, 2, 0))

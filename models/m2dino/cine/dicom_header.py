@@ -179,7 +179,7 @@ def _parse(path: Path, file: BinaryIO, size: int) -> Header:
         with _WARNING_FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             elements = dcmread(
-                stream,  # type: ignore[arg-type]  # reads, seeks and tells, which is all that is used of it
+                stream,
                 stop_before_pixels=True,
                 force=True,
                 specific_tags=list(_KEYWORDS),

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-_FULL_BYTES = 64 * 2**20
+_FULL_BYTES = 16 * 2**20
 _SAMPLE_BYTES = 4096
 
 
@@ -33,7 +33,7 @@ class EncodedFrame:
 class ContentSignature:
     """The signature of a loop, from its frames one after another: 32 hexadecimal digits of BLAKE2b.
 
-    The first 64 MiB count in full; of every later frame its size, its middle and its tail do, so that opening a long
+    The first 16 MiB count in full; of every later frame its size, its middle and its tail do, so that opening a long
     loop stays quick and a change to any frame is still likely to be seen.
     """
 
