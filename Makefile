@@ -9,12 +9,12 @@ export PYTHON
 ARGS ?=
 BIN := .venv/bin
 
-# For `make checkpoint`: folders in the FM_UIA layout, how long to train, and where the result goes.
+# For `make checkpoint`: a folder with train/ and val/ in the FM_UIA layout, and how the bundled checkpoint was trained on it.
 DATA ?=
-TASKS ?=
+TASKS ?= fetal_head,fetal_head_det,fetal_head_biometry,carotid_artery,carotid_artery_det,breast_lesion,breast_lesion_det,breast_2cls,breast_3cls
 PRESET ?= tiny
 MINUTES ?= 60
-CHECKPOINT ?= build/m2dino-$(PRESET).safetensors
+CHECKPOINT ?= build/checkpoint/m2dino-$(PRESET).safetensors
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +40,14 @@ format: ## set up, then put the code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-checkpoint: ## train a checkpoint: make checkpoint DATA="ROOT…" [TASKS=a,b PRESET=tiny MINUTES=60 CHECKPOINT=FILE]
-	@test -n "$(DATA)" || { echo 'make checkpoint: say where the labelled data lies: make checkpoint DATA="ROOT…"' >&2; exit 2; }
+checkpoint: ## train the bundled checkpoint anew: make checkpoint DATA=FOLDER [TASKS=a,b PRESET=tiny MINUTES=60]
+	@test -d "$(DATA)/train" -a -d "$(DATA)/val" || { echo 'make checkpoint: say where train/ and val/ lie: make checkpoint DATA=FOLDER' >&2; exit 2; }
 	@scripts/setup.sh run
 	@mkdir -p "$(dir $(CHECKPOINT))"
-	$(BIN)/m2dino train $(DATA) --preset $(PRESET) --minutes $(MINUTES) $(if $(TASKS),--tasks $(TASKS)) -o $(CHECKPOINT)
+	$(BIN)/m2dino train "$(DATA)/train" --val "$(DATA)/val" --tasks $(TASKS) --preset $(PRESET) --minutes $(MINUTES) \
+		--task-file models/checkpoints/tasks.toml --card models/checkpoints/card.toml --precision float16 \
+		--log-every 60 -o "$(CHECKPOINT)"
+	@echo "To bundle it: cp $(CHECKPOINT) models/checkpoints/ && make figures"
 
 figures: ## write the README's table of the bundled checkpoint from its model card
 	@scripts/setup.sh run
@@ -54,9 +57,10 @@ constraints: ## write constraints.txt anew from what .venv holds
 	@scripts/setup.sh dev
 	$(BIN)/python scripts/pin.py
 
-clean: ## remove what building, testing and the tour left behind
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## remove what building, testing and the tour left behind, but no trained checkpoint
+	@if [ -d build ]; then find build -mindepth 1 -maxdepth 1 -not -name checkpoint -exec rm -rf {} +; fi
+	rm -rf dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
 
-distclean: clean ## remove .venv as well
-	rm -rf .venv
+distclean: clean ## remove .venv and all of build/ as well
+	rm -rf .venv build
