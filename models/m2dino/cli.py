@@ -10,7 +10,7 @@ import typer
 
 from m2dino.errors import M2DinoError
 
-COMMANDS = ("tasks", "loops", "training", "dataset", "checkpoint")
+COMMANDS = ("tasks", "loops", "predict", "training", "finetune", "dataset", "checkpoint")
 
 
 def build_app() -> typer.Typer:

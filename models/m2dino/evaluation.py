@@ -5,23 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 
 from m2dino.cine.loop import Frame
-from m2dino.data.fmuia import Row, load_image, load_mask
+from m2dino.data.fmuia import Row, load_image
+from m2dino.data.fmuia_output import OutputReader
+from m2dino.data.row_values import label_value
+from m2dino.errors import DatasetError
 from m2dino.metrics import Metric, score_task
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.tasks import Task
-from m2dino.values import ClassProbabilities, Value
-
-
-def truth_of(row: Row) -> Value:
-    """Return the label of a row: a mask read from its file, or what the table says."""
-    if row.type == "segmentation":
-        return load_mask(row)
-    if row.label is None:
-        raise ValueError(f"{row.csv}, line {row.line}: no label")
-    return ClassProbabilities.certain(row.label, row.num_classes) if isinstance(row.label, int) else row.label
+from m2dino.values import Value
 
 
 def predict_rows(
@@ -79,10 +74,32 @@ def evaluate_rows(
         predictions, truths = [], []
         for row, value in predict_rows(model, own, tasks[task_id], should_stop=should_stop):
             predictions.append(value)
-            truths.append(truth_of(row))
+            truths.append(label_value(row))
             done += 1
             on_progress(done, len(rows), f"evaluating {task_id}: {done} / {len(rows)}")
         if len(predictions) < len(own):
             break
         scores[task_id] = score_task(tasks[task_id], predictions, truths, [row.group for row in own])
+    return scores
+
+
+def score_outputs(folder: Path, rows: Sequence[Row], tasks: Mapping[str, Task]) -> dict[str, dict[str, Metric]]:
+    """Score the official output files in a folder against labelled rows; tasks without any prediction are left out.
+
+    Raises
+    ------
+    MissingFileError, DatasetError
+        The folder is not there, or one of its files is damaged.
+    """
+    outputs = OutputReader(folder)
+    scores: dict[str, dict[str, Metric]] = {}
+    for task_id in dict.fromkeys(row.task_id for row in rows):
+        own = [row for row in rows if row.task_id == task_id]
+        values = [outputs.value(row) for row in own]
+        if any(value is not None for value in values):
+            missing = sum(value is None for value in values)
+            if missing and own[0].type == "classification":
+                raise DatasetError(f"{folder}: {missing} of {len(own)} images of {task_id} have no predicted class.")
+            truths = [label_value(row) for row in own]
+            scores[task_id] = score_task(tasks[task_id], values, truths, [row.group for row in own])
     return scores

@@ -56,7 +56,7 @@ class PrefixCache:
             self._size -= self._bytes(self._entries.popitem(last=False)[1])
 
 
-def _join(prefixes: Sequence[Prefix]) -> Prefix:
+def join_prefixes(prefixes: Sequence[Prefix]) -> Prefix:
     details = [prefix.detail for prefix in prefixes]
     return Prefix(
         torch.cat([prefix.tokens for prefix in prefixes]),
@@ -157,7 +157,7 @@ class Model:
             for position, i in enumerate(new):
                 known[i] = _part(fresh, position)
                 self._cache.put(keys[i], known[i])  # type: ignore[arg-type]  # filled on the line above
-        return _join([prefix for prefix in known if prefix is not None])
+        return join_prefixes([prefix for prefix in known if prefix is not None])
 
     def predict_frames(self, frames: Sequence[Frame], task: str | Task) -> list[Reading]:
         """Predict a task for frames (H, W, 3) uint8 RGB, of equal or different sizes, as one batch."""

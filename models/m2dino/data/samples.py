@@ -1,9 +1,9 @@
-"""Labelled rows as tensors, ready for the network."""
+"""Labelled frames as tensors, ready for the network."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +13,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from m2dino.cine.loop import Frame
 from m2dino.data.augment import build_augmentation, plain_pipeline
-from m2dino.data.fmuia import Row, load_image, load_mask
+from m2dino.data.fmuia import Row, load_image
 from m2dino.data.letterbox import Letterbox
+from m2dino.data.row_values import label_value
 from m2dino.tasks import Task
-from m2dino.values import Box, Keypoints
+from m2dino.values import Box, Keypoints, Mask, Value
 
 
 class Sample(NamedTuple):
@@ -42,6 +44,72 @@ class SampleKey(NamedTuple):
     seed: int | None
 
 
+class SampleMaker:
+    """Turns a letterboxed image and a value in original pixels into a sample, augmented or not.
+
+    Parameters
+    ----------
+    tasks : mapping of str to Task
+    size : int
+        Side of the network's square, px.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], size: int) -> None:
+        self.size = size
+        self._pipelines = {task_id: build_augmentation(task) for task_id, task in tasks.items()}
+        self._plain = plain_pipeline()
+
+    def make(self, image: Tensor, box: Letterbox, value: Value, task_id: str, seed: int | None) -> Sample:
+        """Return a sample.
+
+        Parameters
+        ----------
+        image : Tensor, (3, S, S) uint8
+            As from `box.image_in`.
+        box : Letterbox
+        value : Value
+            In original-frame pixels.
+        task_id : str
+        seed : int or None
+            Of the augmentation; None for none.
+        """
+        target = self._placed(value, box)
+        if seed is None:
+            image, target = self._plain(tv_tensors.Image(image), target)
+        else:
+            # The transforms draw from torch's global generator: fork it, so that a sample depends on its seed alone.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                image, target = self._pipelines[task_id](tv_tensors.Image(image), target)
+        return Sample(image.as_subclass(Tensor), self._as_tensor(target))
+
+    def _placed(self, value: Value, box: Letterbox) -> object:
+        canvas = (self.size, self.size)
+        if isinstance(value, Mask):
+            return tv_tensors.Mask(box.mask_in(value.labels))
+        if isinstance(value, Box):
+            edges = box.edges_in(np.array(value.as_tuple()).reshape(2, 2)) * self.size
+            xyxy = torch.tensor(edges[:, ::-1].reshape(1, 4).copy(), dtype=torch.float32)
+            return tv_tensors.BoundingBoxes(xyxy, format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
+        if isinstance(value, Keypoints):
+            # Pixel-centre coordinates here; the pipeline shifts them to edges.
+            placed = box.points_in(value.points) * self.size - 0.5
+            return tv_tensors.KeyPoints(torch.tensor(placed[:, ::-1].copy(), dtype=torch.float32), canvas_size=canvas)
+        return value.index
+
+    def _as_tensor(self, target: object) -> Tensor:
+        if isinstance(target, tv_tensors.Mask):
+            return target.as_subclass(Tensor).long()
+        if isinstance(target, tv_tensors.BoundingBoxes):
+            xyxy = target.as_subclass(Tensor)[0] / self.size
+            return xyxy[[1, 0, 3, 2]]
+        if isinstance(target, tv_tensors.KeyPoints):
+            points = target.as_subclass(Tensor).flip(-1) / self.size
+            outside = ((points < 0) | (points > 1)).any(dim=-1, keepdim=True)
+            return torch.where(outside, torch.nan, points)
+        return torch.tensor(target, dtype=torch.int64)
+
+
 class LabelledFrames(Dataset[Sample]):
     """Rows of one or several tasks, decoded when asked for.
 
@@ -56,13 +124,12 @@ class LabelledFrames(Dataset[Sample]):
         How much memory letterboxed images may fill; beyond it they are decoded again.
     """
 
-    def __init__(self, rows: Sequence[Row], tasks: dict[str, Task], size: int, cache_bytes: int = 1024 * 2**20) -> None:
+    def __init__(self, rows: Sequence[Row], tasks: dict[str, Task], size: int, cache_bytes: int = 2**30) -> None:
         self.rows = list(rows)
         self.tasks = tasks
         self.size = size
-        self._pipelines = {task_id: build_augmentation(task) for task_id, task in tasks.items()}
-        self._plain = plain_pipeline()
-        self._cache: OrderedDict[Path, tuple[Tensor, tuple[int, int]]] = OrderedDict()
+        self._maker = SampleMaker(tasks, size)
+        self._cache: OrderedDict[Path, tuple[Tensor, Letterbox]] = OrderedDict()
         self._cache_entries = max(1, cache_bytes // (3 * size * size))
 
     def __len__(self) -> int:
@@ -70,55 +137,24 @@ class LabelledFrames(Dataset[Sample]):
 
     def __getitem__(self, key: SampleKey) -> Sample:
         row = self.rows[key.row]
-        image, (height, width) = self._image(row.image)
-        box = Letterbox(height, width, self.size)
-        target = self._target(row, box)
-        if key.seed is None:
-            image, target = self._plain(tv_tensors.Image(image), target)
-        else:
-            # The transforms draw from torch's global generator: fork it, so that a sample depends on its seed alone.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(key.seed)
-                image, target = self._pipelines[row.task_id](tv_tensors.Image(image), target)
-        return Sample(image.as_subclass(Tensor), self._as_tensor(target))
+        image, box = self._image(row.image)
+        return self._maker.make(image, box, label_value(row), row.task_id, key.seed)
 
-    def _image(self, path: Path) -> tuple[Tensor, tuple[int, int]]:
+    def _image(self, path: Path) -> tuple[Tensor, Letterbox]:
         entry = self._cache.get(path)
         if entry is None:
-            frame = load_image(path)
-            shape = (frame.shape[0], frame.shape[1])
-            entry = Letterbox(*shape, self.size).image_in(frame), shape
+            entry = letterboxed(load_image(path), self.size)
             self._cache[path] = entry
             if len(self._cache) > self._cache_entries:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(path)
         return entry
 
-    def _target(self, row: Row, box: Letterbox) -> object:
-        canvas = (self.size, self.size)
-        if row.type == "segmentation":
-            return tv_tensors.Mask(box.mask_in(load_mask(row).labels))
-        if isinstance(row.label, Box):
-            edges = box.edges_in(np.array(row.label.as_tuple()).reshape(2, 2)) * self.size
-            xyxy = torch.tensor(edges[:, ::-1].reshape(1, 4).copy(), dtype=torch.float32)
-            return tv_tensors.BoundingBoxes(xyxy, format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
-        if isinstance(row.label, Keypoints):
-            # Pixel-centre coordinates here; the pipeline shifts them to edges.
-            placed = box.points_in(row.label.points) * self.size - 0.5
-            return tv_tensors.KeyPoints(torch.tensor(placed[:, ::-1].copy(), dtype=torch.float32), canvas_size=canvas)
-        return row.label
 
-    def _as_tensor(self, target: object) -> Tensor:
-        if isinstance(target, tv_tensors.Mask):
-            return target.as_subclass(Tensor).long()
-        if isinstance(target, tv_tensors.BoundingBoxes):
-            xyxy = target.as_subclass(Tensor)[0] / self.size
-            return xyxy[[1, 0, 3, 2]]
-        if isinstance(target, tv_tensors.KeyPoints):
-            points = target.as_subclass(Tensor).flip(-1) / self.size
-            outside = ((points < 0) | (points > 1)).any(dim=-1, keepdim=True)
-            return torch.where(outside, torch.nan, points)
-        return torch.tensor(target, dtype=torch.int64)
+def letterboxed(frame: Frame, size: int) -> tuple[Tensor, Letterbox]:
+    """Return a frame as the network takes it, and how it was placed."""
+    box = Letterbox(frame.shape[0], frame.shape[1], size)
+    return box.image_in(frame), box
 
 
 def collate(samples: Sequence[Sample]) -> Sample:

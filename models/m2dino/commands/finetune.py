@@ -1,0 +1,169 @@
+"""`m2dino finetune`, on a terminal or as the child process of a window."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from m2dino.commands.console import stop_on_interrupt, terminal_progress
+from m2dino.errors import M2DinoError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from m2dino.progress import ShouldStop
+    from m2dino.training.corrections import Corrections
+    from m2dino.training.finetune import FinetuneProgress, FinetuneResult
+
+PROGRESS_EVERY_S = 0.2
+
+
+def register(app: typer.Typer) -> None:
+    app.command("finetune")(finetune)
+
+
+def finetune(
+    store: Annotated[Path, typer.Argument(help="Dataset folder of corrections.")],
+    task: Annotated[str, typer.Option(help="Task id.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Checkpoint to write.")],
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint to start from; a bundled one by name.")] = "tiny",
+    form: Annotated[
+        Literal["isolated"], typer.Option(help="isolated: only what the task owns learns; no other task changes.")
+    ] = "isolated",
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches of 8 frames.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    json_lines: Annotated[
+        bool, typer.Option(help="Print one JSON object a line; stop on the line 'stop', or when stdin closes.")
+    ] = False,
+) -> None:
+    """Train one task on corrected and accepted frames; every other task stays as it was."""
+    if json_lines:
+        _for_a_window(store, task, out, checkpoint, steps, device)
+        return
+    progress = terminal_progress()
+    with stop_on_interrupt() as should_stop:
+        result = _run(
+            store,
+            task,
+            out,
+            checkpoint,
+            steps,
+            device,
+            on_start=lambda data: None,
+            on_progress=lambda p: progress(p.done, p.total, p.text),
+            should_stop=should_stop,
+        )
+    print(f"{out}  {result.card.id}")
+    print(f"{result.train} frames of {result.loops} loops trained, {result.heldout} held out, {result.seconds:.0f} s")
+    for name, metric in result.after.items():
+        old = f"{result.before[name].value:.3f} -> " if name in result.before else ""
+        print(f"  {name:12} {old}{metric.value:.3f}")
+
+
+def _run(
+    store: Path,
+    task: str,
+    out: Path,
+    checkpoint: str,
+    steps: int | None,
+    device: str,
+    *,
+    on_start: Callable[[Corrections], None],
+    on_progress: Callable[[FinetuneProgress], None],
+    should_stop: ShouldStop,
+) -> FinetuneResult:
+    from m2dino.data.store import Store
+    from m2dino.network.card import bundled_checkpoint
+    from m2dino.network.config import PRESETS
+    from m2dino.training.finetune import FinetuneSettings, finetune
+
+    base = bundled_checkpoint(checkpoint) if checkpoint in PRESETS else Path(checkpoint)
+    if base.resolve() == out.resolve():
+        raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
+    settings = FinetuneSettings() if steps is None else FinetuneSettings(steps=steps)
+    with Store.open(store) as opened:
+        return finetune(
+            opened,
+            task,
+            base,
+            out,
+            settings=settings,
+            device=device,
+            on_start=on_start,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+
+
+def _emit(event: str, **fields: Any) -> None:
+    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+def _for_a_window(store: Path, task: str, out: Path, checkpoint: str, steps: int | None, device: str) -> None:
+    """Run with events on stdout and orders on stdin."""
+    stopping = threading.Event()
+
+    def listen() -> None:
+        # A parent that dies closes our stdin: no orphan goes on training.
+        for line in sys.stdin:
+            if line.strip() == "stop":
+                break
+        stopping.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    last = 0.0
+
+    def on_progress(progress: FinetuneProgress) -> None:
+        nonlocal last
+        if progress.metric is None and time.monotonic() - last < PROGRESS_EVERY_S and progress.done < progress.total:
+            return
+        last = time.monotonic()
+        metric = None if progress.metric is None else {"name": progress.metric[0], "value": progress.metric[1]}
+        _emit(
+            "progress",
+            done=progress.done,
+            total=progress.total,
+            text=progress.text,
+            epoch=progress.done,
+            loss=progress.loss,
+            metric=metric,
+            eta_s=progress.eta_s,
+        )
+
+    def on_start(data: Corrections) -> None:
+        _emit("started", train=len(data.train), heldout=len(data.heldout), loops=data.loops)
+
+    try:
+        result = _run(
+            store,
+            task,
+            out,
+            checkpoint,
+            steps,
+            device,
+            on_start=on_start,
+            on_progress=on_progress,
+            should_stop=stopping.is_set,
+        )
+    except M2DinoError as error:
+        _emit("failed", message=str(error))
+        sys.exit(1)
+    _emit(
+        "finished",
+        checkpoint=str(out),
+        id=result.card.id,
+        seconds=round(result.seconds, 1),
+        stopped=result.stopped,
+        train=result.train,
+        heldout=result.heldout,
+        loops=result.loops,
+        before={task: {name: metric.to_dict() for name, metric in result.before.items()}},
+        after={task: {name: metric.to_dict() for name, metric in result.after.items()}},
+    )

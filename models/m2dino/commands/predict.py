@@ -1,0 +1,152 @@
+"""`m2dino predict` and `m2dino evaluate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from m2dino.commands.console import stop_on_interrupt, terminal_progress
+from m2dino.errors import UsageError
+
+Checkpoint = Annotated[str, typer.Option(help="Checkpoint file, or the name of a bundled one.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("predict")(predict)
+    app.command("evaluate")(evaluate)
+
+
+def frame_range(text: str, count: int) -> range:
+    """Parse A:B (B exclusive, either may be left out, negative counts from the end) for a loop of `count` frames.
+
+    Raises
+    ------
+    UsageError
+        It is not of that form, or selects no frame.
+    """
+    first, colon, last = text.partition(":")
+    try:
+        limits = slice(int(first) if first else None, int(last) if last else None)
+    except ValueError as error:
+        raise UsageError(f"--frames {text}: write A:B, such as 0:10, the end not included.") from error
+    if not colon and first:
+        limits = slice(int(first), int(first) + 1 or None)
+    chosen = range(count)[limits]
+    if not chosen:
+        raise UsageError(f"--frames {text}: the loop has the frames 0 to {count - 1}; this selects none.")
+    return chosen
+
+
+def predict(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Loops: files, or folders of files.")] = None,
+    task: Annotated[str, typer.Option(help="Task id.")] = "",
+    fmuia: Annotated[Path | None, typer.Option(help="A data set in the FM_UIA layout, instead of loops.")] = None,
+    checkpoint: Checkpoint = "tiny",
+    frames: Annotated[str, typer.Option(help="Frames A:B of each loop, the end not included.")] = ":",
+    device: Device = "auto",
+) -> None:
+    """Predict a task on loops, or every task of a data set that the checkpoint knows."""
+    if fmuia is not None:
+        if paths or task:
+            raise UsageError("Give loops and --task, or --fmuia alone.")
+        _predict_fmuia(fmuia, checkpoint, device, out)
+        return
+    if not paths or not task:
+        raise UsageError("Say which loops, and with --task which task; `m2dino tasks` lists the tasks.")
+
+    from m2dino.cine import open_loops
+    from m2dino.data.prediction_files import LoopPredictionWriter
+    from m2dino.predictor import load_model
+    from m2dino.predictor import predict as predict_loop
+
+    model = load_model(checkpoint, device)
+    known = model.task(task)
+    progress = terminal_progress()
+    with stop_on_interrupt() as should_stop:
+        for path in paths:
+            for loop in open_loops(path):
+                wanted = frame_range(frames, len(loop))
+                with LoopPredictionWriter(out, loop, known) as writer:
+                    for prediction in predict_loop(
+                        loop, known, model, frames=wanted, on_progress=progress, should_stop=should_stop
+                    ):
+                        writer.add(prediction)
+                print(writer.folder)
+                loop.close()
+                if should_stop():
+                    return
+
+
+def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path) -> None:
+    from m2dino.data.fmuia import find_roots, read_root, tasks_of
+    from m2dino.data.fmuia_output import OutputWriter
+    from m2dino.evaluation import predict_rows
+    from m2dino.predictor import load_model
+    from m2dino.tasks import load_tasks
+
+    model = load_model(checkpoint, device)
+    rows = [row for root in find_roots(path) for row in read_root(root, labels=False)]
+    tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
+    unknown = [task_id for task_id in tasks if task_id not in model.tasks]
+    if unknown:
+        print(f"m2dino: left out, because the checkpoint does not know them: {', '.join(unknown)}", file=sys.stderr)
+    progress, done = terminal_progress(), 0
+    total = sum(row.task_id in model.tasks for row in rows)
+    with stop_on_interrupt() as should_stop, OutputWriter(out) as writer:
+        for task_id in tasks:
+            if task_id in model.tasks:
+                own = [row for row in rows if row.task_id == task_id]
+                for row, value in predict_rows(model, own, tasks[task_id], should_stop=should_stop):
+                    writer.add(row, value)
+                    done += 1
+                    progress(done, total, f"{task_id}: {done} / {total}")
+    print(f"{out}: {done} predictions")
+
+
+def evaluate(
+    root: Annotated[Path, typer.Argument(help="A labelled data set in the FM_UIA layout.")],
+    predictions: Annotated[Path | None, typer.Option(help="A folder that `m2dino predict --fmuia` wrote.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="Checkpoint file, or the name of a bundled one.")] = "",
+    device: Device = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: {type: {task: {metric: value}}}.")] = False,
+) -> None:
+    """Score predictions, or a checkpoint, with the official metrics."""
+    from m2dino.data.fmuia import find_roots, read_root, tasks_of
+    from m2dino.evaluation import evaluate_rows, score_outputs
+    from m2dino.predictor import load_model
+    from m2dino.tasks import load_tasks
+
+    if predictions is not None and checkpoint:
+        raise UsageError("Give --predictions or --checkpoint, not both.")
+    rows = [row for path in find_roots(root) for row in read_root(path)]
+    if predictions is not None:
+        tasks = tasks_of(rows, load_tasks())
+        scores = score_outputs(predictions, rows, tasks)
+    else:
+        model = load_model(checkpoint or "tiny", device)
+        tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
+        rows = [row for row in rows if row.task_id in model.tasks]
+        if not rows:
+            raise UsageError(f"{root}: the checkpoint {model.id} knows none of its tasks.")
+        with stop_on_interrupt() as should_stop:
+            scores = evaluate_rows(model, rows, tasks, on_progress=terminal_progress(), should_stop=should_stop)
+    table: dict[str, dict[str, Any]] = {}
+    for task_id, metrics in scores.items():
+        table.setdefault(tasks[task_id].type, {})[task_id] = {name: m.to_dict()["value"] for name, m in metrics.items()}
+    if as_json:
+        print(json.dumps(table, indent=1))
+        return
+    for kind, by_task in table.items():
+        print(kind)
+        for task_id, metrics in by_task.items():
+            intervals = []
+            for name in metrics:
+                m = scores[task_id][name]
+                intervals.append(f"{name} {m.value:.3f} ({m.low:.3f}-{m.high:.3f})")
+            print(f"  {task_id:24} {next(iter(scores[task_id].values())).n:5d} images  {', '.join(intervals)}")

@@ -1,0 +1,104 @@
+"""Predictions of a loop as files: one JSON list, and a PNG of class indices for every mask."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from m2dino.cine.loop import CineLoop
+from m2dino.data.durable import write_whole
+from m2dino.data.value_files import png_bytes
+from m2dino.errors import StoreWriteError
+from m2dino.tasks import Task
+from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Prediction, Value
+
+
+def value_fields(value: Value, task: Task) -> dict[str, Any]:
+    """Return a value other than a mask as plain data, in original-frame pixels, (y, x) order.
+
+    A box is `box` [y_min, x_min, y_max, x_max]; points are `points` {name: [y, x] or null}; a class is `class`, its
+    `index` and the `probabilities` of all.
+    """
+    if isinstance(value, Box):
+        return {"box": list(value.as_tuple())}
+    if isinstance(value, Keypoints):
+        named = zip(task.label_names, value.points.tolist(), strict=True)
+        return {"points": {name: None if point[0] != point[0] else point for name, point in named}}
+    if isinstance(value, ClassProbabilities):
+        return {
+            "class": task.label_names[value.index],
+            "index": value.index,
+            "probabilities": value.probabilities.tolist(),
+        }
+    raise TypeError("masks are written as pictures")
+
+
+class LoopPredictionWriter:
+    """Writes the predictions of one loop as they come; a context manager, whose end writes predictions.json.
+
+    The folder is named after the loop's identity, never after its file: a file's name may hold a patient's.
+
+    Parameters
+    ----------
+    out : Path
+    loop : CineLoop
+    task : Task
+    """
+
+    def __init__(self, out: Path, loop: CineLoop, task: Task) -> None:
+        self.folder = out / f"{loop.identity[:16]}_{task.id}"
+        self._loop, self._task = loop, task
+        self._entries: list[dict[str, Any]] = []
+        self._model_id = ""
+
+    def __enter__(self) -> LoopPredictionWriter:
+        return self
+
+    def add(self, prediction: Prediction) -> None:
+        """Take a prediction; a mask is written at once.
+
+        Raises
+        ------
+        StoreWriteError
+            The folder cannot be written to.
+        """
+        self._model_id = prediction.model_id
+        entry: dict[str, Any] = {"frame": prediction.frame, "confidence": round(prediction.confidence, 4)}
+        if isinstance(prediction.value, Mask):
+            name = f"mask_{prediction.frame:06d}.png"
+            self._write(self.folder / name, png_bytes(prediction.value.labels))
+            entry["mask"] = name
+        else:
+            entry |= value_fields(prediction.value, self._task)
+        self._entries.append(entry)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            return
+        calibration = self._loop.calibration
+        about = {
+            "loop": self._loop.identity,
+            "height": self._loop.height,
+            "width": self._loop.width,
+            "mm_per_px": None if calibration is None else [calibration.dy_mm, calibration.dx_mm],
+            "task": self._task.id,
+            "labels": list(self._task.label_names),
+            "model": self._model_id,
+            "coordinates": "pixels of the original frame, (y, x); boxes y_min, x_min, y_max, x_max, end exclusive",
+            "predictions": self._entries,
+        }
+        self._write(self.folder / "predictions.json", json.dumps(about, indent=1).encode())
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            write_whole(path, data)
+        except OSError as error:
+            raise StoreWriteError(
+                f"{path}: the prediction cannot be written ({os.strerror(error.errno or 0)}); "
+                "free some space or choose another folder."
+            ) from error
