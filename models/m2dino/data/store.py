@@ -7,6 +7,7 @@ replaced; everything else in the folder is the FM_UIA view (see `fmuia_view`), w
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Mapping
@@ -158,16 +159,16 @@ class Store(StoreReader):
             fmuia_view.rebuild(self._db, self.folder, self.views())
 
     def _stem(self, loop_id: str) -> str:
-        """Return the start of the loop's id that names its files, longer where another loop starts the same."""
+        """Return the start of the loop's id that names its files, and a number where another loop starts the same."""
         row = self._db.execute("SELECT stem FROM loops WHERE loop_id = ?", (loop_id,)).fetchone()
         if row:
             return str(row[0])
-        for length in (16, 32, 64, len(loop_id)):
-            taken = self._db.execute("SELECT 1 FROM loops WHERE stem = ?", (loop_id[:length],)).fetchone()
-            if not taken:
-                self._db.execute("INSERT INTO loops (loop_id, stem) VALUES (?, ?)", (loop_id, loop_id[:length]))
-                return loop_id[:length]
-        raise ValueError(f"two loops are named {loop_id}")
+        for number in itertools.count(1):
+            stem = loop_id[:16] if number == 1 else f"{loop_id[:16]}-{number}"
+            if not self._db.execute("SELECT 1 FROM loops WHERE stem = ?", (stem,)).fetchone():
+                break
+        self._db.execute("INSERT INTO loops (loop_id, stem) VALUES (?, ?)", (loop_id, stem))
+        return stem
 
     def _add_frame(self, record: Record, stem: str, picture: bytes, size: tuple[int, ...]) -> None:
         added = self._db.execute(
