@@ -20,6 +20,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_m2dino.background import BackgroundThread
 from napari_m2dino.errors import explain
+from napari_m2dino.torch_import import keep_triton_out
 
 if TYPE_CHECKING:
     from m2dino.predictor import Model
@@ -124,6 +125,7 @@ class PredictionJobs(QObject):
     def _load(self, checkpoint: Path) -> Model:
         if self._model is None or self._model[0] != checkpoint:
             self._model = None  # let go of the old weights before the new ones come
+            keep_triton_out()
             from m2dino.predictor import load_model
 
             model = load_model(checkpoint)

@@ -16,7 +16,7 @@ def carotid() -> list[tuple[Any, dict[str, Any], str]]:
     from napari_m2dino.reader import read
 
     with as_file(files("napari_m2dino").joinpath("samples/carotid")) as folder:
-        return read(folder)
+        return _named(read(folder), "sample carotid loop")
 
 
 def echo() -> list[tuple[Any, dict[str, Any], str]]:
@@ -31,4 +31,10 @@ def echo() -> list[tuple[Any, dict[str, Any], str]]:
     path = get_path("ybr_color")
     if path is None or not path.is_file():
         raise UnsupportedLoopError("The sample echo comes with pydicom, and this pydicom lacks it: reinstall pydicom.")
-    return read(path)
+    return _named(read(path), "sample echo")
+
+
+def _named(loops: list[tuple[Any, dict[str, Any], str]], name: str) -> list[tuple[Any, dict[str, Any], str]]:
+    for array, options, _ in loops:
+        array.loop.name = options["name"] = name
+    return loops

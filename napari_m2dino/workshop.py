@@ -141,8 +141,9 @@ class Workshop(QObject):
         prefer, then = wish
         self.desk.set_checkpoints(found, prefer)
         self._others = [path for path in self._others if any(one.path == path for one in found)]
-        if problems:
-            self.desk.tell(problems[-1], "error")
+        unusable = [problem for problem in problems if prefer is None or problem.startswith(str(prefer))]
+        if unusable:
+            self.desk.tell(unusable[-1], "error")
         elif then:
             self.desk.tell(then, "good")
         if self.desk.task is None:

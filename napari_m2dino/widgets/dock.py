@@ -27,7 +27,7 @@ from napari_m2dino.workshop import Workshop
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-WIDTH = 380
+WIDTH = 360
 
 
 class M2DinoDock(QWidget):
@@ -77,7 +77,7 @@ class M2DinoDock(QWidget):
         inner = QWidget()
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 8, 10, 8)
-        column.setSpacing(14)
+        column.setSpacing(11)
         for section in (self.loop, self.task, self.predict, self.review, self.improve):
             column.addWidget(section)
         column.addStretch(1)
@@ -98,7 +98,7 @@ class M2DinoDock(QWidget):
         below.addWidget(self.message)
         below.addWidget(notice)
         layout.addLayout(below)
-        self.setMinimumWidth(300)
+        self.setMinimumWidth(WIDTH)
         self.resize(WIDTH, 900)
 
     # -- looks -------------------------------------------------------------------------------------------------------

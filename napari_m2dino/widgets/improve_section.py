@@ -14,7 +14,7 @@ from napari_m2dino.improving import Improving, Run
 from napari_m2dino.places import short
 from napari_m2dino.widgets.loss_plot import LossPlot
 from napari_m2dino.widgets.predict_section import time_left
-from napari_m2dino.widgets.style import Section, Words, button, row, set_main
+from napari_m2dino.widgets.style import Section, Words, button, row, set_main, small_button
 
 SHOWN = {"DSC": "Dice", "Accuracy": "accuracy", "IoU": "IoU", "MRE": "point error (px)"}
 
@@ -29,7 +29,8 @@ class ImproveSection(Section):
         self.desk = desk
         self.improving = improving
         self.kept = Words()
-        self.folder = button("Dataset folder…", "Choose where accepted frames are saved")
+        self.folder = small_button("Folder…", "Choose where accepted frames are saved")
+        self.corner.addWidget(self.folder)
         self.train = button("Fine-tune", "Train the model in use on your frames; the old model is kept")
         self.bar = QProgressBar()
         self.bar.setMinimumWidth(0)
@@ -38,7 +39,7 @@ class ImproveSection(Section):
         self.report = Words()
         self.back = button("Go back to the model before", "Use the model that this training started from again")
         self.body.addWidget(self.kept)
-        self.body.addLayout(row(self.train, self.folder, stretch=(3, 2)))
+        self.body.addWidget(self.train)
         self.body.addLayout(row(self.bar, self.cancel, stretch=(3, 1)))
         self.body.addWidget(self.plot)
         self.body.addWidget(self.report)
@@ -81,7 +82,8 @@ class ImproveSection(Section):
         if holdings is None or self.desk.task is None:
             return f"Frames you accept are saved in {folder}"
         loops = f" of {holdings.loops} loops" if holdings.loops > 1 else ""
-        return f"{holdings.training} frames{loops} saved for this task{unsaved}\nin {folder}"
+        frames = "1 frame" if holdings.training == 1 else f"{holdings.training} frames"
+        return f"{frames}{loops} saved for this task{unsaved}, in {folder}"
 
     def _uses_new(self) -> bool:
         run, checkpoint = self.improving.run, self.desk.checkpoint

@@ -22,6 +22,8 @@ class LabelChips(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(4)
+        self._grid.setColumnStretch(0, 1)
+        self._grid.setColumnStretch(1, 1)
 
     def refresh(self) -> None:
         """Show the labels of the task on the desk."""
@@ -36,7 +38,7 @@ class LabelChips(QWidget):
         first = 1 if task.type == "segmentation" else 0
         for place, label in enumerate(task.labels[first:]):
             chip = QPushButton(_swatch(colour(place + 1)), label.name)
-            chip.setFlat(True)
+            chip.setObjectName("chip")
             chip.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             chip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             sure = f" (meaning {label.certainty})" if label.certainty in ("inferred", "unknown") else ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from m2dino.cine.loop import CineLoop
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QAction, QFileDialog, QMenu
 
 from napari_m2dino.desk import Desk
-from napari_m2dino.widgets.style import Section, Words, button, row
+from napari_m2dino.widgets.style import Section, Words, button, set_main, small_button
 
 
 class LoopSection(Section):
@@ -23,14 +24,23 @@ class LoopSection(Section):
         self.desk = desk
         self.name = Words("No loop yet", "name")
         self.facts = Words()
-        self.open_file = button("Open file…", "Open a DICOM cine, a video or an image")
-        self.open_folder = button("Open folder…", "Open a folder of DICOM files, videos or equally sized images")
-        self.sample = button("Sample loop", "Open a real carotid loop that the bundled model can label")
+        self.open = small_button("Open…", "Open a DICOM cine, a video, a folder of images, or the sample loop")
+        menu = QMenu(self.open)
+        for text, action in (
+            ("File…", self._ask_file),
+            ("Folder…", self._ask_folder),
+            ("Sample loop", self.sample_wanted.emit),
+        ):
+            item = QAction(text, menu)
+            item.triggered.connect(_without_argument(action))
+            menu.addAction(item)
+        self.open.setMenu(menu)
+        self.corner.addWidget(self.open)
+        self.sample = button("Open the sample loop", "A real carotid loop that the bundled model can label")
+        set_main(self.sample, True)
         self.body.addWidget(self.name)
         self.body.addWidget(self.facts)
-        self.body.addLayout(row(self.open_file, self.open_folder, self.sample))
-        self.open_file.clicked.connect(self._ask_file)
-        self.open_folder.clicked.connect(self._ask_folder)
+        self.body.addWidget(self.sample)
         self.sample.clicked.connect(self.sample_wanted)
         desk.loop_changed.connect(self.refresh)
         self.refresh()
@@ -58,9 +68,13 @@ class LoopSection(Section):
             self.wanted.emit(Path(name))
 
 
+def _without_argument(action: Callable[[], None]) -> Callable[..., None]:
+    return lambda *_: action()
+
+
 def facts_of(loop: CineLoop) -> str:
     """Return size, timing, compression and scale of a loop in one or two lines."""
-    parts = [f"{len(loop)} frames" if len(loop) != 1 else "1 frame", f"{loop.height} × {loop.width} px"]
+    parts = [f"{len(loop)} frames" if len(loop) != 1 else "1 frame", f"{loop.width} × {loop.height} px"]
     if loop.frame_time_s:
         parts.append(f"{loop.frame_time_s * 1000:.0f} ms")
     parts.append(loop.codec)

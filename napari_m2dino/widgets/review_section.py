@@ -5,7 +5,7 @@ from __future__ import annotations
 from m2dino.errors import UsageError
 from m2dino.values import ClassProbabilities
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox
+from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.loop_array import LoopArray
@@ -37,6 +37,7 @@ class ReviewSection(Section):
         self.take_back = button("Take back", "Undo your decision or change on this frame", key_of("take_back"))
         self.new_label = button("New label", "Label by hand: makes an empty layer of the right kind")
         self.order = QComboBox()
+        self.order.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.order.setToolTip("In which order Next goes through the frames")
         for text, value in ORDERS.items():
@@ -44,7 +45,7 @@ class ReviewSection(Section):
         for widget in (self.strip, self.tally, self.frame, self.classes, self.chips):
             self.body.addWidget(widget)
         self.body.addLayout(row(self.accept, self.reject, self.next))
-        self.body.addLayout(row(self.take_back, self.new_label, self.order))
+        self.body.addLayout(row(self.take_back, self.new_label, self.order, stretch=(3, 3, 4)))
         self.accept.clicked.connect(reviewing.accept)
         self.reject.clicked.connect(reviewing.reject)
         self.next.clicked.connect(reviewing.next)

@@ -24,9 +24,12 @@ def sheet(colours: Mapping[str, str]) -> str:
     return f"""
         QLabel#section {{ font-weight: bold; letter-spacing: 1px; color: {text}; }}
         QLabel#quiet {{ color: {text}; }}
-        QLabel#name {{ font-weight: bold; font-size: 13pt; }}
+        QLabel#name {{ font-weight: bold; }}
         QFrame#line {{ background: {line}; max-height: 1px; min-height: 1px; border: none; }}
-        QPushButton {{ padding: 5px 8px; min-height: 16px; }}
+        QPushButton {{ padding: 5px 6px; min-height: 16px; }}
+        QPushButton#small {{ padding: 2px 7px; min-height: 12px; }}
+        QPushButton#chip {{ text-align: left; padding: 3px 6px; }}
+        QLabel#notice {{ color: {text}; font-size: 8pt; }}
         QPushButton[main="true"] {{ background: {accent}; color: white; font-weight: bold; }}
         QPushButton[main="true"]:disabled {{ background: {colours["foreground"]}; color: {line}; font-weight: normal; }}
         QPushButton#picker {{ text-align: left; padding: 6px 8px; font-weight: bold; }}
@@ -105,4 +108,12 @@ def button(text: str, tip: str, key: str = "") -> QPushButton:
     made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     made.setMinimumWidth(0)
+    return made
+
+
+def small_button(text: str, tip: str) -> QPushButton:
+    """Return a button for the corner of a section."""
+    made = button(text, tip)
+    made.setObjectName("small")
+    made.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return made

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 from napari_m2dino.desk import Desk
 from napari_m2dino.predicting import Predicting
 from napari_m2dino.task_groups import grouped, labels_in_words
-from napari_m2dino.widgets.style import Section, Words, button, row
+from napari_m2dino.widgets.style import Section, Words, small_button
 from napari_m2dino.widgets.task_picker import TaskPicker
 
 
@@ -29,12 +29,12 @@ class TaskSection(Section):
         self.model.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.model.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.model.setToolTip("The model in use; those you fine-tune are added here")
-        self.other = button("…", "Open another checkpoint file")
-        self.other.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.other = small_button("Model…", "Open another checkpoint file")
+        self.corner.addWidget(self.other)
         self.about_model = Words()
         self.body.addWidget(self.picker)
         self.body.addWidget(self.about)
-        self.body.addLayout(row(self.model, self.other, stretch=(1, 0)))
+        self.body.addWidget(self.model)
         self.body.addWidget(self.about_model)
         self.picker.picked.connect(desk.choose_task)
         self.model.activated.connect(self._choose_model)
