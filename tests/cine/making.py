@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
+from m2dino.errors import M2DinoError
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -20,6 +23,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+T = TypeVar("T")
 PATIENT = "Doe^Jane"
 PATIENT_ID = "ID-4711-XYZ"
 
@@ -44,7 +48,8 @@ def dicom_header(
     meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.3.1"
     meta.MediaStorageSOPInstanceUID = generate_uid()
-    data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    implicit, little = meta.TransferSyntaxUID.is_implicit_VR, meta.TransferSyntaxUID.is_little_endian
+    data = FileDataset("", {}, b"\0" * 128, meta, is_implicit_VR=implicit, is_little_endian=little)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     data.PatientName, data.PatientID, data.StudyDate, data.Modality = PATIENT, PATIENT_ID, "20010203", "US"
     data.SamplesPerPixel, data.PhotometricInterpretation, data.PlanarConfiguration = 3, "RGB", 0
@@ -86,8 +91,6 @@ def jpeg_loop(path: Path, frames: NDArray[np.uint8], quality: int = 90, **more: 
 
 def jpeg(frame: NDArray[np.uint8], quality: int = 90) -> bytes:
     """Return a JFIF stream with subsampled colour, by Pillow."""
-    from io import BytesIO
-
     stream = BytesIO()
     Image.fromarray(frame).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
@@ -153,6 +156,14 @@ def turn_mp4(path: Path, degrees_clockwise: int) -> None:
     cos, sin = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees_clockwise]
     data[at : at + 36] = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
+
+
+def attempt(action: Callable[[], T]) -> tuple[T | None, M2DinoError | None]:
+    """Return (result, None), or (None, error) where a typed error came; any other exception is a failure."""
+    try:
+        return action(), None
+    except M2DinoError as error:
+        return None, error
 
 
 def region(**more: Any) -> Dataset:

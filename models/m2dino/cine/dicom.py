@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from m2dino.cine.codestream import read_codestream
 from m2dino.cine.dicom_calibration import dicom_calibration
-from m2dino.cine.dicom_codecs import NATIVE, RLE, DamagedFrameError, codec_name, decode_compressed
+from m2dino.cine.dicom_codecs import MOST_BY_RLE, NATIVE, RLE, DamagedFrameError, codec_name, decode_compressed
 from m2dino.cine.dicom_display import GreyDisplay, colour_to_rgb
 from m2dino.cine.dicom_frames import UNDEFINED_LENGTH, FrameBytes, encapsulated_frames, native_frames
 from m2dino.cine.dicom_header import Header, read_header
@@ -96,7 +96,15 @@ class DicomLoop(CineLoop):
     def _check_first_frame(self) -> int:
         """Check the header against the first frame before anything is decoded; return the bits of a sample."""
         layout = self._layout
-        if self._syntax in NATIVE or self._syntax == RLE:
+        if self._syntax in NATIVE:
+            return layout.bits_stored
+        if self._syntax == RLE:
+            coded = sum(fragment.length for fragment in self._frames[0])
+            if coded * MOST_BY_RLE < layout.frame_bytes:
+                raise TruncatedLoopError(
+                    f"{self.path} claims frames of {layout.width} × {layout.height} pixels, more than its data can be: "
+                    "it was cut short or its header is damaged; export the loop again."
+                )
             return layout.bits_stored
         head = read_codestream(self._bytes_of(self._frames[0]))
         if head is None:

@@ -113,7 +113,7 @@ def _scaled(item: Dataset, number: int, box: tuple[int, int, int, int]) -> _Regi
     delta_y, delta_x = (_number(item.get(f"PhysicalDelta{axis}")) for axis in "YX")
     if not (delta_y > 0 and delta_x > 0):
         raise _RefusedError(f"ultrasound region {number} has no positive pixel size")
-    region = _Region(number, box, round(delta_y * 10, 12), round(delta_x * 10, 12))
+    region = _Region(number, box, delta_y * 10, delta_x * 10)
     try:
         Calibration(region.dy_mm, region.dx_mm, box, "")
     except ValueError:

@@ -21,6 +21,8 @@ from m2dino.errors import UnsupportedTransferSyntaxError
 
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
 RLE = "1.2.840.10008.1.2.5"
+# A run packs at most 128 bytes into 2, so a short segment cannot fill a large frame.
+MOST_BY_RLE = 64
 _JPEG = "JPEG8"
 _JPEG_LS = "JPEGLS"
 _JPEG_2000 = "JPEG2K"
@@ -144,10 +146,11 @@ def _decode_rle(data: bytes, layout: PixelLayout) -> NDArray[Any]:
     if count != wanted or any(not 64 <= offset <= len(data) for offset in offsets[:count]):
         raise DamagedFrameError
     ends = [*offsets[1:count], len(data)]
+    if len(data) * MOST_BY_RLE < wanted * pixels:
+        raise DamagedFrameError
     planes = np.empty((wanted, pixels), dtype=np.uint8)
     for k, (start, end) in enumerate(zip(offsets[:count], ends, strict=True)):
-        # A run packs at most 128 bytes into 2, so a short segment cannot fill a frame: nothing is decoded in vain.
-        if (end - start) * 64 < pixels:
+        if (end - start) * MOST_BY_RLE < pixels:
             raise DamagedFrameError
         try:
             plane = np.frombuffer(imagecodecs.packbits_decode(data[start:end]), dtype=np.uint8)

@@ -6,9 +6,12 @@ into a message nor into a warning of the parser.
 
 from __future__ import annotations
 
+import logging
 import struct
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -81,7 +84,7 @@ HEADER_DAMAGE = (
     InvalidDicomError,
     BytesLengthException,
 )
-_WARNING_FILTERS = threading.Lock()
+_QUIET = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -174,10 +177,7 @@ def read_header(path: Path) -> Header:
 def _parse(path: Path, file: BinaryIO, size: int) -> Header:
     stream = _CheckedStream(file, size, path)
     try:
-        # The parser's warnings are no use to the reader of a message. Their filters are global to the process, hence
-        # the lock: two loops may be opened at once.
-        with _WARNING_FILTERS, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _silenced():
             elements = dcmread(
                 stream,
                 stop_before_pixels=True,
@@ -196,13 +196,29 @@ def _parse(path: Path, file: BinaryIO, size: int) -> Header:
     if start is None:
         if stream.cut_short:
             raise TruncatedLoopError(f"{path} ends inside its header: it was cut short; copy it again from its source.")
-        if not has_rows and "SOPClassUID" not in elements:
+        if not has_rows and "SOPClassUID" not in elements and "MediaStorageSOPClassUID" not in elements.file_meta:
             raise UnsupportedLoopError(f"{path} is not a DICOM file, or its header is damaged.")
         raise NoPixelDataError(f"{path} is a DICOM file without an image; choose the file that holds the loop.")
     if not has_rows:
         raise UnsupportedLoopError(f"{path} does not say how large its frames are: its header is damaged.")
     at, length, vr = start
     return Header(path, elements, syntax, at, length, vr, size)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Keep the parser quiet: its warnings quote damaged elements, which may be anything, a name among them.
+
+    Filters and loggers belong to the whole process, hence the lock: two loops may be opened at once.
+    """
+    log = logging.getLogger("pydicom")
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, log.disabled = log.disabled, True
+        try:
+            yield
+        finally:
+            log.disabled = before
 
 
 def _pixel_element(file: BinaryIO, implicit: bool, little: bool) -> tuple[int, int, str] | None:

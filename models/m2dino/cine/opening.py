@@ -76,6 +76,9 @@ def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
     """
     path = Path(path)
     if not path.is_dir():
+        if path.exists() and not path.is_file():
+            # Reading a pipe or a device would wait for ever.
+            raise UnsupportedLoopError(f"{path} is neither a file nor a folder: {_READS} are read.")
         if is_volume(path) and path.exists():
             raise UnsupportedLoopError(f"{path} is a volume (NIfTI, MetaImage, NRRD), which is not read: {_READS} are.")
         if kind_of_file(path) is None:
@@ -90,13 +93,21 @@ def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
     for file in files:
         if file.suffix.lower() in IMAGE_SUFFIXES:
             has_images = True
-        elif file.stat().st_size and kind_of_file(file) in ("dicom", "video"):
+        elif _is_loop_file(file):
             found.append(file)
     if has_images:
         found.insert(0, path)
     if not found:
         raise UnsupportedLoopError(f"The folder {path} holds no loop: {_READS} are read, sub-folders are not searched.")
     return found
+
+
+def _is_loop_file(file: Path) -> bool:
+    """Whether a file of a folder is DICOM or video; what cannot be read does not spoil the rest of the folder."""
+    try:
+        return kind_of_file(file) in ("dicom", "video")
+    except UnsupportedLoopError:
+        return False
 
 
 def _open(path: Path) -> CineLoop:

@@ -77,15 +77,26 @@ class VideoLoop(CineLoop):
     def _measure(self) -> None:
         """Walk the packets once for index and identity, and decode the first frame for size and rotation."""
         container, stream = self._start()
+        if stream.codec_context is None:
+            raise UnsupportedLoopError(
+                f"{self.path} is compressed in a way that FFmpeg does not know; convert it to MP4 (H.264)."
+            )
         check_frame_size(self.path, stream.codec_context.height, stream.codec_context.width)
         self.codec = stream.codec_context.name
         signature = ContentSignature()
-        stamps = []
+        stamps, packets = [], 0
         for packet in container.demux(stream):
             if packet.size:
                 signature.add(EncodedFrame(packet.size, _slice_of(packet)))
+                packets += 1
+                # An edit list hides some packets: they are decoded, but never shown.
                 if not packet.is_discard:
                     stamps.append(PacketStamp(packet.pts, packet.is_keyframe))
+        if container.format.name.startswith("mov") and packets < stream.frames:
+            raise TruncatedLoopError(
+                f"{self.path} holds {packets} of the {stream.frames} frames that its index names: "
+                "it was cut short; copy it again from its source."
+            )
         self._index = VideoIndex(stamps)
         container, stream = self._start()
         first = next(self._frames, None)
@@ -120,7 +131,7 @@ class VideoLoop(CineLoop):
         """Open the file (again) and stand before its first frame."""
         self.close()
         check_unchanged(self.path, self._stamp)
-        container = av.open(f"file:{self.path}", options={"format_whitelist": _CONTAINERS})
+        container = av.open(f"file:{self.path}", options={"format_whitelist": _CONTAINERS}, metadata_errors="replace")
         self._container = container
         if not container.streams.video:
             raise UnsupportedLoopError(f"{self.path} has no pictures, only sound or data; choose a video.")
@@ -190,6 +201,8 @@ class VideoLoop(CineLoop):
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Yield the frames of a stream from where it stands; a damaged packet costs its frame, not those after it."""
     for packet in container.demux(stream):
+        if packet.is_corrupt:
+            continue
         try:
             yield from packet.decode()
         except FFmpegError:

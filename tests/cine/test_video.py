@@ -1,0 +1,117 @@
+"""Videos: exactly the frame that was asked for, in any order."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from m2dino.cine import open_loop
+from m2dino.errors import M2DinoError
+
+from tests.cine.making import attempt, number_of, numbered_frames, turn_mp4, video
+
+# Container, encoder and its options: without and with frames stored out of order, one and many keyframes.
+KINDS = [
+    ("a.mp4", "mpeg4", {"g": "12"}),
+    ("b.mp4", "mpeg4", {"g": "15", "bf": "2"}),
+    ("c.avi", "mjpeg", {}),
+    ("d.avi", "mpeg4", {"g": "10"}),
+    ("e.avi", "mpeg4", {"g": "12", "bf": "2"}),
+    ("f.mkv", "mpeg4", {"g": "300"}),
+    ("g.mov", "mpeg4", {"g": "1"}),
+    ("h.mp4", "libx264", {"g": "20", "bf": "3"}),
+    ("i.mkv", "libx264", {"g": "24", "bf": "3", "x264-params": "open-gop=1"}),
+]
+
+
+def _video(folder: Path, name: str, codec: str, options: dict[str, str], count: int = 60) -> Path:
+    if codec not in av.codecs_available:
+        pytest.skip(f"this build of PyAV has no encoder {codec}")
+    return video(folder / name, numbered_frames(count), codec, **options)
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), KINDS, ids=[f"{n}-{c}" for n, c, _ in KINDS])
+def test_every_frame_is_the_one_asked_for_in_any_order(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    loop = open_loop(_video(tmp_path, name, codec, options))
+    assert loop.shape == (60, 96, 128, 3)
+    assert loop.reader == "video"
+    assert [number_of(frame) for frame in loop] == list(range(60))
+    loop.close()
+    order = [*random.Random(1).sample(range(60), 25), 59, 0, 58, 57, 1, 30, 29, 28]
+    assert [number_of(loop[k]) for k in order] == order
+    assert loop.frame_time_s == pytest.approx(0.04, rel=0.01)
+    assert loop.calibration is None
+
+
+def test_backward_steps_do_not_decode_from_the_start_each_time(tmp_path: Path) -> None:
+    loop = open_loop(_video(tmp_path, "a.mp4", "mpeg4", {"g": "300"}, count=120))
+    loop[119]
+    decoded = 0
+    as_rgb = loop._as_rgb
+
+    def counting(frame: av.VideoFrame) -> np.ndarray:
+        nonlocal decoded
+        decoded += 1
+        return as_rgb(frame)
+
+    loop._as_rgb = counting  # type: ignore[method-assign]
+    assert [number_of(loop[k]) for k in range(118, 94, -1)] == list(range(118, 94, -1))
+    assert decoded <= 3 * 13
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_rotation_flag(tmp_path: Path, degrees: int) -> None:
+    frames = np.zeros((5, 96, 128, 3), np.uint8)
+    frames[:, :30, :40] = 250  # the upper left corner of the stored picture
+    path = video(tmp_path / "a.mp4", frames, "mpeg4")
+    turn_mp4(path, degrees)
+    loop = open_loop(path)
+    assert (loop.height, loop.width) == ((96, 128) if degrees % 180 == 0 else (128, 96))
+    bright = loop[3][..., 0] > 128
+    corners = [bright[5, 5], bright[5, -5], bright[-5, -5], bright[-5, 5]]  # clockwise from the upper left
+    assert corners.index(True) == degrees // 90
+    assert sum(corners) == 1
+
+
+def test_uneven_timestamps_give_no_frame_time(tmp_path: Path) -> None:
+    times = [0, 40, 80, 200, 240, 280, 320, 500]
+    loop = open_loop(video(tmp_path / "a.mkv", numbered_frames(8), "mpeg4", 1000, times))
+    assert [number_of(frame) for frame in loop] == list(range(8))
+    assert loop.frame_time_s is None
+    assert loop.frame_time_source is None
+
+
+def test_coarse_ticks_still_count_as_even(tmp_path: Path) -> None:
+    loop = open_loop(video(tmp_path / "a.mkv", numbered_frames(31), "mpeg4", Fraction(30000, 1001)))
+    assert loop.frame_time_s == pytest.approx(1001 / 30000, rel=0.01)
+    assert loop.frame_time_source == "timestamps"
+
+
+def test_a_cut_video_is_refused_or_read_up_to_the_cut(tmp_path: Path) -> None:
+    for name, codec in (("a.mp4", "mpeg4"), ("a.avi", "mjpeg"), ("a.mkv", "mpeg4")):
+        path = _video(tmp_path, name, codec, {}, count=40)
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+        loop, error = attempt(lambda path=path: open_loop(path))
+        if loop is None:
+            assert name in str(error)
+            continue
+        assert len(loop) < 40
+        for k in range(len(loop)):
+            frame, error = attempt(lambda k=k, loop=loop: loop[k])
+            assert f"Frame {k}" in str(error) if frame is None else number_of(frame) == k
+
+
+def test_a_playlist_under_the_name_of_a_video_opens_nothing_else(tmp_path: Path) -> None:
+    inner = _video(tmp_path, "inner.mp4", "mpeg4", {})
+    (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {inner.name}\n")
+    (tmp_path / "hls.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{inner.name}\n#EXT-X-ENDLIST\n")
+    for name in ("list.mp4", "hls.mp4"):
+        with pytest.raises(M2DinoError, match=name):
+            open_loop(tmp_path / name)
