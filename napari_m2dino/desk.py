@@ -103,6 +103,10 @@ class Desk(QObject):
         """Return the image layer of the loop; None if it is not in the viewer."""
         return next((x for x in self.viewer.layers if loop_of(x) is self.loop and result_of(x) is None), None)
 
+    def shows(self, loop: CineLoop) -> bool:
+        """Whether a loop is (still) in the viewer."""
+        return any(loop_of(layer) is loop and result_of(layer) is None for layer in self.viewer.layers)
+
     def _find_loop(self, _event: object = None) -> None:
         shown = {
             id(loop): loop for layer in self.viewer.layers if (loop := loop_of(layer)) and result_of(layer) is None

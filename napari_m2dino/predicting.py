@@ -96,8 +96,9 @@ class Predicting(QObject):
         result = self._target
         if generation != self._generation or result is None:
             return
-        if self.desk.loop_layer() is None and result is self.desk.result:
-            return  # the loop was closed meanwhile
+        if not self.desk.shows(result.loop):
+            self.jobs.cancel()  # the loop was closed meanwhile
+            return
         self.desk.show_result(result)
         if _is_persons(result, prediction.frame):
             self._kept.add(prediction.frame)

@@ -9,7 +9,7 @@ from m2dino.values import Keypoints, Value
 
 from napari_m2dino.layers import free_name, keypoints_from_points, on_frame, points_from_keypoints
 from napari_m2dino.result_layers.base import ResultLayer
-from napari_m2dino.result_layers.colours import colour
+from napari_m2dino.result_layers.colours import NOT_A_CLASS, colour
 
 if TYPE_CHECKING:
     from napari.layers import Points
@@ -35,14 +35,11 @@ class KeypointLayer(ResultLayer):
 
     def _make(self, viewer: Viewer) -> Points:
         size = max(self.loop.height, self.loop.width) / 50
-        cycle = {name: colour(index + 1) for index, name in enumerate(self.task.label_names)}
         layer = viewer.add_points(
             np.zeros((0, 3)),
             ndim=3,
             size=size,
             features={"name": np.array([], dtype=object)},
-            face_color="name",
-            face_color_cycle={**cycle, SURPLUS: "#ff00ff"},
             border_color="black",
             text={
                 "string": "{name}",
@@ -84,7 +81,9 @@ class KeypointLayer(ResultLayer):
     def _set_names(self, names: list[str]) -> None:
         assert self.layer is not None
         self.layer.features = {"name": np.array(names, dtype=object)}
-        self.layer.refresh_colors(update_color_mapping=False)
+        if names:
+            colours = {name: colour(index + 1) for index, name in enumerate(self.task.label_names)}
+            self.layer.face_color = [colours.get(name, NOT_A_CLASS) for name in names]
 
     def _write(self, frame: int, value: Value | None) -> None:
         assert self.layer is not None

@@ -1,0 +1,88 @@
+"""A real window with the dock, and a real checkpoint: small and untrained, for these tests are about the handling."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["NAPARI_ASYNC"] = "0"
+
+from m2dino.tasks import load_tasks
+from napari.viewer import Viewer
+from pydicom.examples import get_path
+
+from napari_m2dino.widgets.dock import M2DinoDock
+
+KNOWN = ("carotid_artery", "breast_2cls", "thyroid_nodule_det", "FUGC")
+"""Tasks of the test checkpoint: one of each type."""
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the tiny preset that knows one task of each type, with random weights and small images."""
+    import torch
+    from m2dino.network.card import ModelCard, TaskReport
+    from m2dino.network.checkpoint import save_checkpoint
+    from m2dino.network.config import preset
+    from m2dino.network.model import M2Dino
+
+    torch.manual_seed(0)
+    tasks = [load_tasks()[task_id] for task_id in KNOWN]
+    architecture = preset("tiny").with_options(image_size=64)
+    card = ModelCard("test", architecture, {task.id: TaskReport(task, n_train=8) for task in tasks})
+    path = tmp_path_factory.mktemp("model") / "test.safetensors"
+    save_checkpoint(M2Dino(architecture, tasks), card, path)
+    return path
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that this test saves to."""
+    folder = tmp_path / "dataset"
+    monkeypatch.setenv("M2DINO_DATASET", str(folder))
+    return folder
+
+
+@pytest.fixture
+def open_dock(
+    make_napari_viewer: Callable[..., Viewer], qtbot: QtBot, dataset: Path, checkpoint: Path
+) -> Iterator[Callable[[], M2DinoDock]]:
+    """Return a function that opens a viewer with the dock, the test checkpoint chosen and loaded."""
+    docks = []
+
+    def open_one() -> M2DinoDock:
+        viewer = make_napari_viewer(show=True)
+        dock = M2DinoDock(viewer)
+        docks.append(dock)
+        viewer.window.add_dock_widget(dock, name="M2DINO")
+        desk = dock.workshop.desk
+        dock.workshop.add_checkpoint(checkpoint)
+        qtbot.waitUntil(lambda: desk.checkpoint is not None and desk.checkpoint.path == checkpoint, timeout=20_000)
+        qtbot.waitUntil(lambda: bool(dock.workshop.predicting.device), timeout=60_000)
+        return dock
+
+    yield open_one
+    for dock in docks:
+        dock.workshop.close()
+
+
+@pytest.fixture
+def dock(open_dock: Callable[[], M2DinoDock]) -> M2DinoDock:
+    """A dock in a viewer, the model loaded, no loop open."""
+    return open_dock()
+
+
+@pytest.fixture
+def echo_dock(dock: M2DinoDock, qtbot: QtBot) -> M2DinoDock:
+    """A dock with a real DICOM cine of 30 frames open and the segmentation task chosen."""
+    path = get_path("ybr_color")
+    assert path is not None
+    dock.workshop.open_loop(path)
+    qtbot.waitUntil(lambda: dock.workshop.desk.loop is not None, timeout=10_000)
+    dock.workshop.desk.choose_task(dock.workshop.desk.tasks["carotid_artery"])
+    return dock
