@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -102,6 +103,10 @@ class _Clock:
         return self.seconds * (1 - fraction) / fraction if fraction else math.inf
 
 
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class _Steps:
     """An endless sampler for the DataLoader: the keys of each step's batch."""
 
@@ -182,7 +187,7 @@ def train(
         collate_fn=collate,
         num_workers=workers,
         prefetch_factor=3 if workers else None,
-        persistent_workers=False,
+        worker_init_fn=_leave_interrupts_to_the_parent,
     )
     losses: dict[str, float] = {}
     bad, saved, stopped = 0, time.monotonic(), False
@@ -203,7 +208,14 @@ def train(
         if should_stop():
             stopped = True
             break
-        sample: Sample = next(batches)
+        try:
+            sample: Sample = next(batches)
+        except RuntimeError:
+            # A signal to the whole process group ends the workers first: that is a stop, not a failure.
+            if not should_stop():
+                raise
+            stopped = True
+            break
         task_id = sampler.batch(clock.step).task_id
         # Dropout draws from the global generator: seeded by the step, a resumed run equals an unbroken one.
         torch.manual_seed(settings.seed * 1_000_003 + clock.step)
