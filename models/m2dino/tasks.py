@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from m2dino.errors import TaskError, UnknownTaskError
 from m2dino.values import TaskType
@@ -105,7 +105,7 @@ class Task:
         task_id, kind = data.get("id"), data.get("type")
         if not isinstance(task_id, str) or not _ID.fullmatch(task_id):
             raise TaskError(f"{where}: id {task_id!r} must start with a letter and hold only letters, digits, _ and -.")
-        if kind not in get_args(TaskType):
+        if not isinstance(kind, str) or kind not in get_args(TaskType):
             raise TaskError(f"{where}: task {task_id}: type {kind!r} is not one of {', '.join(get_args(TaskType))}.")
         texts = {
             k: data.get(k, d)
@@ -125,7 +125,7 @@ class Task:
             )
         if len({label.name for label in labels}) != len(labels):
             raise TaskError(f"{where}: task {task_id}: two labels have the same name.")
-        return cls(id=task_id, type=kind, labels=labels, horizontal_flip=flip, **texts)
+        return cls(id=task_id, type=cast("TaskType", kind), labels=labels, horizontal_flip=flip, **texts)
 
 
 def _label(entry: object, where: str) -> Label:

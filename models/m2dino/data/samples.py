@@ -90,7 +90,7 @@ class SampleMaker:
         if isinstance(value, Box):
             edges = box.edges_in(np.array(value.as_tuple()).reshape(2, 2)) * self.size
             xyxy = torch.tensor(edges[:, ::-1].reshape(1, 4).copy(), dtype=torch.float32)
-            return tv_tensors.BoundingBoxes(xyxy, format="XYXY", canvas_size=canvas)  # type: ignore[call-overload]
+            return tv_tensors.BoundingBoxes(xyxy, format="XYXY", canvas_size=canvas)
         if isinstance(value, Keypoints):
             # Pixel-centre coordinates here; the pipeline shifts them to edges.
             placed = box.points_in(value.points) * self.size - 0.5
@@ -99,9 +99,10 @@ class SampleMaker:
 
     def _as_tensor(self, target: object) -> Tensor:
         if isinstance(target, tv_tensors.Mask):
-            return target.as_subclass(Tensor).long()
+            mask: Tensor = target.as_subclass(Tensor)
+            return mask.long()
         if isinstance(target, tv_tensors.BoundingBoxes):
-            xyxy = target.as_subclass(Tensor)[0] / self.size
+            xyxy: Tensor = target.as_subclass(Tensor)[0] / self.size
             return xyxy[[1, 0, 3, 2]]
         if isinstance(target, tv_tensors.KeyPoints):
             points = target.as_subclass(Tensor).flip(-1) / self.size

@@ -6,7 +6,7 @@ for each task. Blocks are walked here rather than by timm, because timm's own wa
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import timm
 import torch
@@ -50,7 +50,8 @@ class MoEBlock(nn.Module):
         x = x + (attended if self.gamma_1 is None else self.gamma_1 * attended)
         private = self.private[key] if key in self.private else None  # noqa: SIM401 - ModuleDict has no get
         mixed = self.moe(self.norm2(x), task, private)
-        return x + (mixed if self.gamma_2 is None else self.gamma_2 * mixed)
+        out: Tensor = x + (mixed if self.gamma_2 is None else self.gamma_2 * mixed)
+        return out
 
     def add_private(self, key: str, task_dim: int) -> None:
         """Give the task `key` an expert of its own."""
@@ -71,7 +72,7 @@ class Backbone(nn.Module):
     def __init__(self, architecture: Architecture, pretrained: bool = False) -> None:
         super().__init__()
         # From random weights a layer scale of 1e-5 would hold every block at the identity for long: start at 0.1.
-        options = {} if pretrained else {"init_values": 0.1}
+        options: dict[str, Any] = {} if pretrained else {"init_values": 0.1}
         vit = timm.create_model(architecture.backbone, pretrained=pretrained, num_classes=0, **options)
         if not isinstance(vit, Eva):
             raise TypeError(f"{architecture.backbone} is not a DINOv3 ViT of timm")
@@ -84,11 +85,17 @@ class Backbone(nn.Module):
         # Four taps at even distances, as DPT does: 2, 5, 8, 11 of 12.
         self.tap_indices = tuple(depth * (i + 1) // 4 - 1 for i in range(4))
         self.vit = vit
-        self.moe_blocks = nn.ModuleList(MoEBlock(block, architecture) for block in vit.blocks[self.moe_from :])
+        later = [cast("EvaBlock", block) for block in vit.blocks[self.moe_from :]]
+        self.moe_blocks = nn.ModuleList(MoEBlock(block, architecture) for block in later)
         vit.blocks = vit.blocks[: self.moe_from]
         if not pretrained:
-            for block in self.moe_blocks:
+            for block in self.mixtures:
                 block.moe.reset_experts()
+
+    @property
+    def mixtures(self) -> list[MoEBlock]:
+        """The blocks that carry a mixture, in order."""
+        return [cast("MoEBlock", block) for block in self.moe_blocks]
 
     def prefix(self, images: Tensor) -> Prefix:
         """Run the task-free half on normalised images (B, 3, H, W), H and W multiples of 16."""
@@ -120,9 +127,9 @@ class Backbone(nn.Module):
             After the final norm.
         taps : list of four Tensors, (B, h * w, D)
         """
-        rope = self.vit.rope.get_embed(shape=list(grid))
+        rope: Tensor = self.vit.rope.get_embed(shape=list(grid))  # type: ignore[operator]  # untyped in timm
         x, taps = prefix.tokens, list(prefix.taps)
-        for offset, block in enumerate(self.moe_blocks):
+        for offset, block in enumerate(self.mixtures):
             x = block(x, rope, task, key)
             if self.moe_from + offset in self.tap_indices:
                 taps.append(x[:, self.num_prefix_tokens :])
@@ -131,7 +138,7 @@ class Backbone(nn.Module):
 
     def gate_report(self) -> Tensor:
         """Return the mean gate of every expert in every mixture at the last call, (blocks, experts)."""
-        rows = [block.moe.last_gates for block in self.moe_blocks]
+        rows = [block.moe.last_gates for block in self.mixtures]
         if any(row is None for row in rows):
             raise RuntimeError("set moe.keep_gates before the call")
         return torch.stack([row.mean(dim=(0, 1)) for row in rows if row is not None])

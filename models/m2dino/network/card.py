@@ -144,7 +144,7 @@ def read_card(path: Path) -> ModelCard:
     if not path.is_file():
         raise NotACheckpointError(f"{path}: there is no such checkpoint file.")
     try:
-        with safe_open(str(path), framework="numpy") as file:  # type: ignore[no-untyped-call]
+        with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise NotACheckpointError(f"{path}: not a checkpoint, or cut short; copy it again ({error}).") from error

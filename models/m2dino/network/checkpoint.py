@@ -67,7 +67,7 @@ def content_id(title: str, state: dict[str, Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=5)
     for key in sorted(state):
         digest.update(key.encode())
-        digest.update(state[key].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(state[key].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return f"{title}-{digest.hexdigest()}"
 
 

@@ -49,7 +49,8 @@ class ResidualConv(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        out: Tensor = x + self.body(x)
+        return out
 
 
 class Decoder(nn.Module):

@@ -39,6 +39,8 @@ class M2Dino(nn.Module):
         self.embeddings = nn.ParameterDict()
         self.heads = nn.ModuleDict()
         self.tasks: dict[str, Task] = {}
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
         for task in tasks:
@@ -58,18 +60,18 @@ class M2Dino(nn.Module):
 
     def add_private_experts(self, task_id: str) -> None:
         """Give a task an expert of its own in every mixture; every output stays as it was until they are trained."""
-        for block in self.backbone.moe_blocks:
+        for block in self.backbone.mixtures:
             block.add_private(self.key(task_id), self.architecture.task_dim)
 
     def has_private_experts(self, task_id: str) -> bool:
-        return self.key(task_id) in self.backbone.moe_blocks[0].private
+        return self.key(task_id) in self.backbone.mixtures[0].private
 
     def own_parameters(self, task_id: str) -> Iterator[nn.Parameter]:
         """Yield the parameters that only this task uses."""
         key = self.key(task_id)
         yield self.embeddings[key]
         yield from self.heads[key].parameters()
-        for block in self.backbone.moe_blocks:
+        for block in self.backbone.mixtures:
             if key in block.private:
                 yield from block.private[key].parameters()
 

@@ -32,10 +32,12 @@ class MoEMlp(nn.Module):
         Experts used per token; 0 for all.
     """
 
-    def __init__(self, mlp: Mlp, num_experts: int, task_dim: int, top_k: int = 0) -> None:
+    def __init__(self, mlp: nn.Module, num_experts: int, task_dim: int, top_k: int = 0) -> None:
         super().__init__()
         if not isinstance(mlp, Mlp) or not isinstance(mlp.norm, nn.Identity):
             raise TypeError(f"experts are made from a plain MLP, not {type(mlp).__name__}")
+        assert mlp.fc1.bias is not None
+        assert mlp.fc2.bias is not None
         hidden, dim = mlp.fc1.weight.shape
         self.dim, self.hidden, self.num_experts, self.top_k = dim, hidden, num_experts, top_k
         self.act = mlp.act
@@ -69,7 +71,8 @@ class MoEMlp(nn.Module):
     def gates(self, x: Tensor, task: Tensor) -> Tensor:
         """Return the gates (B, N, E), each row summing to 1, of tokens (B, N, D) under a task embedding (task_dim,)."""
         # The projection of [token ; task] is split in two: the task's part is the same for all tokens.
-        return (self.gate_token(x) + self.gate_task(task)).float().softmax(dim=-1)
+        logits: Tensor = self.gate_token(x) + self.gate_task(task)
+        return logits.float().softmax(dim=-1)
 
     def forward(self, x: Tensor, task: Tensor, private: PrivateExpert | None = None) -> Tensor:
         """Mix the experts for tokens (B, N, D) under a task embedding (task_dim,); returns (B, N, D)."""
@@ -125,4 +128,5 @@ class PrivateExpert(nn.Module):
 
     def forward(self, x: Tensor, task: Tensor) -> Tensor:
         gate = torch.sigmoid(self.gate_token(x) + self.gate_task(task))
-        return gate * self.fc2(F.gelu(self.fc1(x)))
+        out: Tensor = gate * self.fc2(F.gelu(self.fc1(x)))
+        return out

@@ -73,8 +73,9 @@ def _mask(logits: Tensor, box: Letterbox) -> Reading:
 def _mass_near(heat: Tensor, points: Tensor) -> Tensor:
     """Share of each softmaxed heatmap (K, h, w) within HEAT_RADIUS of its point (K, 2)."""
     cells = grid_centres(heat.shape[-2], heat.shape[-1], heat.device)
-    near = (cells[None] - points[:, None]).norm(dim=-1) <= HEAT_RADIUS
-    return (heat.flatten(1).softmax(dim=-1) * near).sum(dim=-1)
+    near = torch.linalg.vector_norm(cells[None] - points[:, None], dim=-1) <= HEAT_RADIUS
+    share: Tensor = (heat.flatten(1).softmax(dim=-1) * near).sum(dim=-1)
+    return share
 
 
 def _box(output: DetectionOutput, box: Letterbox) -> Reading:

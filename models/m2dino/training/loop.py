@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
-from m2dino.data.samples import LabelledFrames, Sample, collate
+from m2dino.data.samples import LabelledFrames, Sample, SampleKey, collate
 from m2dino.device import choose_device, has_bfloat16
 from m2dino.errors import TrainingError
 from m2dino.network.model import M2Dino
@@ -53,9 +54,9 @@ class TrainResult:
 def make_fabric(device: str = "auto") -> Fabric:
     """Return a Fabric on one device, with bfloat16 where the hardware has it."""
     chosen = choose_device(device)
-    precision = "bf16-mixed" if has_bfloat16(chosen) else "32-true"
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if has_bfloat16(chosen) else "32-true"
     devices: list[int] | int = [chosen.index or 0] if chosen.type == "cuda" else 1
-    return Fabric(accelerator=chosen.type, devices=devices, precision=precision)  # type: ignore[arg-type]
+    return Fabric(accelerator=chosen.type, devices=devices, precision=precision)
 
 
 def parameter_groups(net: M2Dino, settings: TrainSettings) -> list[dict[str, object]]:
@@ -113,7 +114,7 @@ class _Steps:
     def __init__(self, sampler: TaskSampler, first: int, last: int) -> None:
         self.sampler, self.first, self.last = sampler, first, last
 
-    def __iter__(self) -> Iterable[list[object]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         return (list(batch.keys) for batch in self.sampler.batches(self.first, self.last))
 
 

@@ -66,7 +66,8 @@ def detection_loss(output: DetectionOutput, target: Tensor) -> Tensor:
     heat = _heat_loss(output.heat, centre[:, None], torch.ones_like(centre[:, :1]))
     # The order of the axes does not matter to GIoU, as long as it is the same for both.
     giou = generalized_box_iou_loss(output.box, target, reduction="mean")
-    return 5 * F.l1_loss(output.box, target) + giou + 0.2 * heat
+    total: Tensor = 5 * F.l1_loss(output.box, target) + giou + 0.2 * heat
+    return total
 
 
 def regression_loss(output: RegressionOutput, target: Tensor) -> Tensor:

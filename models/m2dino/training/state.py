@@ -58,7 +58,7 @@ def read_about(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(path), framework="numpy") as file:  # type: ignore[no-untyped-call]
+        with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
         if metadata.get("format") != FORMAT:
             raise ValueError("another kind of file")
