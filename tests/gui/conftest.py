@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["NAPARI_ASYNC"] = "0"
@@ -20,6 +22,45 @@ from napari_m2dino.widgets.dock import M2DinoDock
 
 KNOWN = ("carotid_artery", "breast_2cls", "thyroid_nodule_det", "FUGC")
 """Tasks of the test checkpoint: one of each type."""
+
+
+class Hand:
+    """A person's hand: clicks real buttons and waits for what comes of it."""
+
+    def __init__(self, qtbot: QtBot) -> None:
+        self.qtbot = qtbot
+
+    def click(self, button: QPushButton) -> None:
+        """Click a button, which must be there and enabled."""
+        assert button.isEnabled(), f"{button.text()!r} cannot be pressed"
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    def predict_all(self, dock: M2DinoDock) -> None:
+        """Press "All frames" and wait for the end."""
+        self.click(dock.predict.all_frames)
+        assert dock.workshop.predicting.running
+        self.qtbot.waitUntil(lambda: not dock.workshop.predicting.running, timeout=60_000)
+
+    def paint(self, dock: M2DinoDock, frame: int, y: int, x: int, label: int = 1, size: int = 20) -> None:
+        """Paint one dab on the current Labels layer."""
+        dock.workshop.desk.go_to(frame)
+        layer = dock.workshop.desk.result.layer
+        layer.brush_size = size
+        layer.paint((frame, y, x), label)
+        self.qtbot.wait(100)
+
+    def all_saved(self, dock: M2DinoDock) -> None:
+        """Wait until everything decided is on the disk."""
+        autosave = dock.workshop.autosave
+        self.qtbot.waitUntil(lambda: autosave.waiting == 0, timeout=20_000)
+        with self.qtbot.waitSignal(dock.workshop.improving.changed, timeout=10_000, raising=False):
+            autosave.count(dock.workshop.desk.task)
+
+
+@pytest.fixture
+def hand(qtbot: QtBot) -> Hand:
+    """A hand that clicks."""
+    return Hand(qtbot)
 
 
 @pytest.fixture(scope="session")

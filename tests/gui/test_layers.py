@@ -40,7 +40,7 @@ def test_a_mask_survives_the_labels_layer_and_packing(labels: np.ndarray) -> Non
 
 
 def test_a_label_that_is_no_class_is_named() -> None:
-    with pytest.raises(UsageError, match="Label 9 .* labels 1 to 3"):
+    with pytest.raises(UsageError, match=r"Label 9 .* labels 1 to 3"):
         mask_from_labels(np.full((3, 3), 9), MASK_TASK)
 
 
@@ -84,7 +84,7 @@ def test_keypoints_survive_the_points_layer_in_any_order(frames: dict, random: o
 
 def test_two_points_of_one_name_are_refused() -> None:
     data = [[5, 1, 1], [5, 2, 2], [6, 3, 3]]
-    with pytest.raises(UsageError, match="Two points .* named b"):
+    with pytest.raises(UsageError, match=r"Two points .* named b"):
         keypoints_from_points(data, ["b", "b", "b"], 5, POINT_TASK)
     assert keypoints_from_points(data, ["b", "b", "b"], 6, POINT_TASK).points[1].tolist() == [3, 3]
 

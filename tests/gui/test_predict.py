@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from m2dino.values import ClassProbabilities
 from napari.layers import Labels, Points, Shapes
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import Qt
 
 from napari_m2dino.napari_compat import text_overlay
 from napari_m2dino.session import FrameState
 from napari_m2dino.widgets.dock import M2DinoDock
 
 
-def predict_all(dock: M2DinoDock, qtbot: QtBot) -> None:
-    """Press the button and wait for the end."""
-    qtbot.mouseClick(dock.predict.all_frames, Qt.MouseButton.LeftButton)
-    assert dock.workshop.predicting.running
-    qtbot.waitUntil(lambda: not dock.workshop.predicting.running, timeout=60_000)
-
-
-def test_all_frames_of_a_real_cine(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_all_frames_of_a_real_cine(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     dock = echo_dock
-    predict_all(dock, qtbot)
+    hand.predict_all(dock)
     result = dock.workshop.desk.result
     assert isinstance(result.layer, Labels)
     assert result.layer.data.shape == (30, 240, 320)
@@ -39,25 +33,25 @@ def test_all_frames_of_a_real_cine(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
     assert "Predicted 30 frames" in dock.message.text()
 
 
-def test_one_frame(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_one_frame(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     echo_dock.workshop.desk.go_to(12)
-    qtbot.mouseClick(echo_dock.predict.this_frame, Qt.MouseButton.LeftButton)
+    hand.click(echo_dock.predict.this_frame)
     qtbot.waitUntil(lambda: not echo_dock.workshop.predicting.running, timeout=30_000)
     session = echo_dock.workshop.desk.session
     assert [frame for frame in range(30) if session.proposal(frame)] == [12]
     assert "Frame 12 · proposed · confidence" in echo_dock.review.frame.text()
 
 
-def test_boxes_and_points_and_classes(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_boxes_and_points_and_classes(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     desk = echo_dock.workshop.desk
     desk.choose_task(desk.tasks["thyroid_nodule_det"])
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     assert isinstance(desk.result.layer, Shapes)
     assert sorted(int(corners[0, 0]) for corners in desk.result.layer.data) == list(range(30))
     assert desk.session.states() == [FrameState.PROPOSED] * 30
 
     desk.choose_task(desk.tasks["FUGC"])
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     layer = desk.result.layer
     assert isinstance(layer, Points)
     assert set(layer.features["name"]) <= set(desk.task.label_names)
@@ -65,7 +59,7 @@ def test_boxes_and_points_and_classes(echo_dock: M2DinoDock, qtbot: QtBot) -> No
         assert desk.result.value(frame) == desk.session.proposal(frame).value
 
     desk.choose_task(desk.tasks["breast_2cls"])
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     assert isinstance(desk.result.value(5), ClassProbabilities)
     assert echo_dock.review.classes.isVisible()
     overlay = text_overlay(echo_dock.viewer)
@@ -76,7 +70,7 @@ def test_boxes_and_points_and_classes(echo_dock: M2DinoDock, qtbot: QtBot) -> No
     assert not echo_dock.review.classes.isVisible()
 
 
-def test_an_untrained_task_gives_no_noise_but_a_way_on(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_an_untrained_task_gives_no_noise_but_a_way_on(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     desk = echo_dock.workshop.desk
     desk.choose_task(desk.tasks["cardiac_multi"])
     assert not echo_dock.predict.all_frames.isEnabled()
@@ -85,67 +79,69 @@ def test_an_untrained_task_gives_no_noise_but_a_way_on(echo_dock: M2DinoDock, qt
     assert "fine-tune" in echo_dock.predict.hint.text()
     echo_dock.workshop.predicting.all_frames()  # its key is not disabled
     assert not echo_dock.workshop.predicting.running
-    qtbot.mouseClick(echo_dock.review.new_label, Qt.MouseButton.LeftButton)
+    hand.click(echo_dock.review.new_label)
     assert isinstance(desk.result.layer, Labels)
     assert desk.result.layer.mode == "paint"
     assert not desk.result.layer.data.any()
 
 
-def test_cancel_in_the_middle_keeps_what_is_there(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_cancel_in_the_middle_keeps_what_is_there(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     predicting, desk = echo_dock.workshop.predicting, echo_dock.workshop.desk
     with qtbot.waitSignal(predicting.arrived, timeout=30_000):
-        qtbot.mouseClick(echo_dock.predict.all_frames, Qt.MouseButton.LeftButton)
-    qtbot.mouseClick(echo_dock.predict.cancel, Qt.MouseButton.LeftButton)
+        hand.click(echo_dock.predict.all_frames)
+    hand.click(echo_dock.predict.cancel)
     qtbot.waitUntil(lambda: not predicting.running, timeout=5_000)
     done = [frame for frame in range(30) if desk.session.proposal(frame)]
     assert 0 < len(done) < 30
     assert "Stopped after" in echo_dock.message.text()
     assert not echo_dock.predict.cancel.isVisible()
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     assert desk.session.states() == [FrameState.PROPOSED] * 30, "a cancelled prediction can be begun again"
 
 
-def test_a_frame_a_person_changed_is_not_predicted_over(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_a_frame_a_person_changed_is_not_predicted_over(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     desk = echo_dock.workshop.desk
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     layer = desk.result.layer
     desk.go_to(4)
     layer.data_setitem((np.array([4]), np.array([100]), np.array([100])), 1 - layer.data[4, 100, 100])
     mine = layer.data[4].copy()
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     assert np.array_equal(layer.data[4], mine)
     assert "1 of yours kept" in echo_dock.message.text()
 
 
-def test_undo_never_brings_old_pixels_into_a_new_prediction(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_undo_never_brings_old_pixels_into_a_new_prediction(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     desk = echo_dock.workshop.desk
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     layer = desk.result.layer
     desk.go_to(4)
     layer.paint((4, 100, 100), 1 - layer.data[4, 100, 100])
     echo_dock.workshop.reviewing.take_back()
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     fresh = layer.data[4].copy()
     layer.undo()
     assert np.array_equal(layer.data[4], fresh)
 
 
-def test_the_loop_may_go_while_it_is_predicted(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_the_loop_may_go_while_it_is_predicted(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     predicting, viewer = echo_dock.workshop.predicting, echo_dock.viewer
     with qtbot.waitSignal(predicting.arrived, timeout=30_000):
-        qtbot.mouseClick(echo_dock.predict.all_frames, Qt.MouseButton.LeftButton)
+        hand.click(echo_dock.predict.all_frames)
     viewer.layers.clear()
     qtbot.waitUntil(lambda: not predicting.running, timeout=60_000)
     assert len(viewer.layers) == 0
     assert "No loop yet" in echo_dock.loop.name.text()
 
 
-def test_a_layer_deleted_by_hand_comes_back_with_all_that_is_known(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
+def test_a_layer_deleted_by_hand_comes_back_with_all_that_is_known(
+    echo_dock: M2DinoDock, qtbot: QtBot, hand: Any
+) -> None:
     desk = echo_dock.workshop.desk
-    predict_all(echo_dock, qtbot)
+    hand.predict_all(echo_dock)
     before = desk.result.layer.data.copy()
     echo_dock.viewer.layers.remove(desk.result.layer)
-    qtbot.mouseClick(echo_dock.predict.this_frame, Qt.MouseButton.LeftButton)
+    hand.click(echo_dock.predict.this_frame)
     qtbot.waitUntil(lambda: not echo_dock.workshop.predicting.running, timeout=30_000)
     assert np.array_equal(desk.result.layer.data, before)
 
