@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from m2dino.cine.loop import CineLoop, Frame
 from m2dino.data.letterbox import Letterbox
 from m2dino.device import choose_device, device_text, has_bfloat16
-from m2dino.errors import UntrainedTaskError, UsageError
+from m2dino.errors import FrameDecodeError, UntrainedTaskError, UsageError
 from m2dino.network.backbone import Prefix
 from m2dino.network.card import ModelCard, bundled_checkpoint
 from m2dino.network.checkpoint import load_checkpoint
@@ -26,6 +26,7 @@ from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.tasks import Task
 from m2dino.values import Prediction
 
+OnBadFrame = Callable[[int, FrameDecodeError], None]
 PREFIX_CACHE_BYTES = 256 * 2**20
 
 
@@ -202,6 +203,7 @@ def predict(
     batch_size: int = 4,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
+    on_bad_frame: OnBadFrame | None = None,
 ) -> Iterator[Prediction]:
     """Predict a task on the frames of a loop, in the order asked for.
 
@@ -221,6 +223,8 @@ def predict(
         `(done, total, text)` after every step.
     should_stop : callable
         Asked before every step.
+    on_bad_frame : callable, optional
+        `(frame, error)` for a frame that cannot be decoded, which is then left out; without it the error is raised.
 
     Yields
     ------
@@ -234,7 +238,7 @@ def predict(
     UsageError
         A frame lies outside the loop.
     FrameDecodeError
-        A frame is damaged.
+        A frame is damaged, and `on_bad_frame` is not given.
     """
     model = model if model is not None else load_model()
     task_id = model.task(task).id
@@ -242,7 +246,7 @@ def predict(
     for index in wanted:
         if not 0 <= index < len(loop):
             raise UsageError(f"There is no frame {index}: the loop has {len(loop)} frames, 0 to {len(loop) - 1}.")
-    return _predict(loop, task_id, model, wanted, max(1, batch_size), on_progress, should_stop)
+    return _predict(loop, task_id, model, wanted, max(1, batch_size), on_progress, should_stop, on_bad_frame)
 
 
 def _predict(
@@ -253,11 +257,21 @@ def _predict(
     batch_size: int,
     on_progress: OnProgress,
     should_stop: ShouldStop,
+    on_bad_frame: OnBadFrame | None,
 ) -> Iterator[Prediction]:
     box = Letterbox(loop.height, loop.width, model.size)
 
-    def prepare(indices: list[int]) -> Tensor:
-        return torch.stack([box.image_in(loop[index]) for index in indices])
+    def prepare(indices: list[int]) -> tuple[list[int], list[Tensor], list[tuple[int, FrameDecodeError]]]:
+        good: list[int] = []
+        images: list[Tensor] = []
+        bad: list[tuple[int, FrameDecodeError]] = []
+        for index in indices:
+            try:
+                images.append(box.image_in(loop[index]))
+                good.append(index)
+            except FrameDecodeError as error:
+                bad.append((index, error))
+        return good, images, bad
 
     def finish(indices: list[int], outputs: list[Output]) -> list[Prediction]:
         readings = [read_output(output, box) for output in outputs]
@@ -269,17 +283,22 @@ def _predict(
     groups = [wanted[i : i + batch_size] for i in range(0, len(wanted), batch_size)]
     start, done = time.monotonic(), 0
     with ThreadPoolExecutor(1, "m2dino-decode") as decoder, ThreadPoolExecutor(1, "m2dino-readout") as reader:
-        ahead: deque[Future[Tensor]] = deque(decoder.submit(prepare, group) for group in groups[:2])
+        ahead = deque(decoder.submit(prepare, group) for group in groups[:2])
         behind: deque[Future[list[Prediction]]] = deque()
         try:
             for number, group in enumerate(groups):
                 if should_stop():
                     break
-                images = ahead.popleft().result()
+                good, images, bad = ahead.popleft().result()
+                for index, error in bad:
+                    if on_bad_frame is None:
+                        raise error
+                    on_bad_frame(index, error)
                 if number + 2 < len(groups):
                     ahead.append(decoder.submit(prepare, groups[number + 2]))
-                outputs = model.outputs(images, task_id, [(loop.identity, index) for index in group])
-                behind.append(reader.submit(finish, group, outputs))
+                if good:
+                    outputs = model.outputs(torch.stack(images), task_id, [(loop.identity, index) for index in good])
+                    behind.append(reader.submit(finish, good, outputs))
                 done += len(group)
                 left = (time.monotonic() - start) / done * (len(wanted) - done)
                 # One step may stay behind, so that its enlarging overlaps the next step of the network.

@@ -74,7 +74,13 @@ def predict(
                 wanted = frame_range(frames, len(loop))
                 with LoopPredictionWriter(out, loop, known) as writer:
                     for prediction in predict_loop(
-                        loop, known, model, frames=wanted, on_progress=progress, should_stop=should_stop
+                        loop,
+                        known,
+                        model,
+                        frames=wanted,
+                        on_progress=progress,
+                        should_stop=should_stop,
+                        on_bad_frame=lambda frame, error: print(f"m2dino: {error}", file=sys.stderr),
                     ):
                         writer.add(prediction)
                 print(writer.folder)

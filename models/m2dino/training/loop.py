@@ -184,7 +184,7 @@ def train(
     clock = _Clock(settings, len(frames), step, seconds)
     loader = DataLoader(
         frames,
-        batch_sampler=_Steps(sampler, step, clock.steps or 2**31),  # type: ignore[arg-type]
+        batch_sampler=_Steps(sampler, step, clock.steps or 2**31),
         collate_fn=collate,
         num_workers=workers,
         prefetch_factor=3 if workers else None,
