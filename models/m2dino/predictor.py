@@ -58,6 +58,7 @@ class PrefixCache:
 
 
 def join_prefixes(prefixes: Sequence[Prefix]) -> Prefix:
+    """Join prefixes of single pictures into a batch: the inverse of `split_prefix`."""
     details = [prefix.detail for prefix in prefixes]
     return Prefix(
         torch.cat([prefix.tokens for prefix in prefixes]),
@@ -66,15 +67,20 @@ def join_prefixes(prefixes: Sequence[Prefix]) -> Prefix:
     )
 
 
-def _part(prefix: Prefix, index: int) -> Prefix:
-    def one(tensor: Tensor) -> Tensor:
-        return tensor[index : index + 1].clone()
+def split_prefix(prefix: Prefix) -> list[Prefix]:
+    """Split a batch of prefixes into one of each picture, each with memory of its own."""
 
-    return Prefix(
-        one(prefix.tokens),
-        tuple(one(tap) for tap in prefix.taps),
-        None if prefix.detail is None else one(prefix.detail),
-    )
+    def one(tensor: Tensor, i: int) -> Tensor:
+        return tensor[i : i + 1].clone()
+
+    return [
+        Prefix(
+            one(prefix.tokens, i),
+            tuple(one(tap, i) for tap in prefix.taps),
+            None if prefix.detail is None else one(prefix.detail, i),
+        )
+        for i in range(prefix.tokens.shape[0])
+    ]
 
 
 class Model:
@@ -155,9 +161,9 @@ class Model:
         new = [i for i, prefix in enumerate(known) if prefix is None]
         if new:
             fresh = self.net.prefix(self.net.normalise(images[new].to(self.device)))
-            for position, i in enumerate(new):
-                known[i] = _part(fresh, position)
-                self._cache.put(keys[i], known[i])  # type: ignore[arg-type]  # filled on the line above
+            for i, prefix in zip(new, split_prefix(fresh), strict=True):
+                known[i] = prefix
+                self._cache.put(keys[i], prefix)
         return join_prefixes([prefix for prefix in known if prefix is not None])
 
     def predict_frames(self, frames: Sequence[Frame], task: str | Task) -> list[Reading]:

@@ -17,9 +17,10 @@ from m2dino.errors import M2DinoError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from m2dino.metrics import Metric
     from m2dino.progress import ShouldStop
     from m2dino.training.corrections import Corrections
-    from m2dino.training.finetune import FinetuneProgress, FinetuneResult
+    from m2dino.training.finetune_common import FinetuneProgress, FinetuneResult
 
 PROGRESS_EVERY_S = 0.2
 
@@ -34,8 +35,12 @@ def finetune(
     out: Annotated[Path, typer.Option("-o", "--out", help="Checkpoint to write.")],
     checkpoint: Annotated[str, typer.Option(help="Checkpoint to start from; a bundled one by name.")] = "tiny",
     form: Annotated[
-        Literal["isolated"], typer.Option(help="isolated: only what the task owns learns; no other task changes.")
+        Literal["isolated", "shared"],
+        typer.Option(help="isolated: no other task can change; shared: experts learn too, others are replayed."),
     ] = "isolated",
+    replay: Annotated[
+        list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form); may be repeated.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Batches of 8 frames.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     json_lines: Annotated[
@@ -44,7 +49,7 @@ def finetune(
 ) -> None:
     """Train one task on corrected and accepted frames; every other task stays as it was."""
     if json_lines:
-        _for_a_window(store, task, out, checkpoint, steps, device)
+        _for_a_window(store, task, out, checkpoint, form, replay or [], steps, device)
         return
     progress = terminal_progress()
     with stop_on_interrupt() as should_stop:
@@ -53,6 +58,8 @@ def finetune(
             task,
             out,
             checkpoint,
+            form,
+            replay or [],
             steps,
             device,
             on_start=lambda data: None,
@@ -61,9 +68,15 @@ def finetune(
         )
     print(f"{out}  {result.card.id}")
     print(f"{result.train} frames of {result.loops} loops trained, {result.heldout} held out, {result.seconds:.0f} s")
-    for name, metric in result.after.items():
-        old = f"{result.before[name].value:.3f} -> " if name in result.before else ""
-        print(f"  {name:12} {old}{metric.value:.3f}")
+    for name, metrics in result.after.items():
+        old = result.before.get(name, {})
+        changes = [
+            f"{metric} {f'{old[metric].value:.3f} -> ' if metric in old else ''}{after.value:.3f}"
+            for metric, after in metrics.items()
+        ]
+        print(f"  {name:24} {', '.join(changes)}{'  HARMED' if name in result.harmed else ''}")
+    if result.harmed:
+        print(f"Worse than before: {', '.join(result.harmed)}. The old checkpoint is untouched.", file=sys.stderr)
 
 
 def _run(
@@ -71,6 +84,8 @@ def _run(
     task: str,
     out: Path,
     checkpoint: str,
+    form: Literal["isolated", "shared"],
+    replay: list[Path],
     steps: int | None,
     device: str,
     *,
@@ -93,6 +108,8 @@ def _run(
             task,
             base,
             out,
+            form=form,
+            replay=replay,
             settings=settings,
             device=device,
             on_start=on_start,
@@ -106,7 +123,20 @@ def _emit(event: str, **fields: Any) -> None:
     sys.stdout.flush()
 
 
-def _for_a_window(store: Path, task: str, out: Path, checkpoint: str, steps: int | None, device: str) -> None:
+def _plain(scores: dict[str, dict[str, Metric]]) -> dict[str, Any]:
+    return {task: {name: metric.to_dict() for name, metric in metrics.items()} for task, metrics in scores.items()}
+
+
+def _for_a_window(
+    store: Path,
+    task: str,
+    out: Path,
+    checkpoint: str,
+    form: Literal["isolated", "shared"],
+    replay: list[Path],
+    steps: int | None,
+    device: str,
+) -> None:
     """Run with events on stdout and orders on stdin."""
     stopping = threading.Event()
 
@@ -146,6 +176,8 @@ def _for_a_window(store: Path, task: str, out: Path, checkpoint: str, steps: int
             task,
             out,
             checkpoint,
+            form,
+            replay or [],
             steps,
             device,
             on_start=on_start,
@@ -164,6 +196,7 @@ def _for_a_window(store: Path, task: str, out: Path, checkpoint: str, steps: int
         train=result.train,
         heldout=result.heldout,
         loops=result.loops,
-        before={task: {name: metric.to_dict() for name, metric in result.before.items()}},
-        after={task: {name: metric.to_dict() for name, metric in result.after.items()}},
+        harmed=list(result.harmed),
+        before=_plain(result.before),
+        after=_plain(result.after),
     )

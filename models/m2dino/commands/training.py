@@ -31,7 +31,8 @@ def train(
         Literal["all-task", "clinically-grouped", "task-specific"], typer.Option(help="Which tasks share a network.")
     ] = "all-task",
     preset: Annotated[Literal["tiny", "small", "base", "large"], typer.Option(help="Size of the network.")] = "tiny",
-    pretrained: Annotated[bool, typer.Option(help="Start from timm's DINOv3 weights (DINOv3 License).")] = False,
+    pretrained: Annotated[bool, typer.Option(help="Start from the weights that timm has for the preset.")] = False,
+    weights: Annotated[Path | None, typer.Option(help="Start from a file of DINOv3 weights (safetensors).")] = None,
     minutes: Annotated[float | None, typer.Option(help="Length of the run, for each network.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Length of the run; 30 if neither is given.")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 8,
@@ -56,12 +57,14 @@ def train(
 
     if minutes is not None and epochs is not None:
         raise UsageError("Give --minutes or --epochs, not both.")
+    if pretrained and weights is not None:
+        raise UsageError("Give --pretrained or --weights, not both.")
     settings = TrainSettings(
         minutes=minutes,
         epochs=30.0 if minutes is None and epochs is None else epochs,
         batch_size=batch_size,
         seed=seed,
-        encoder_lr=1e-4 if pretrained else 6e-4,
+        encoder_lr=1e-4 if pretrained or weights else 6e-4,
     )
     architecture = preset_of(preset).with_options(num_experts=experts, top_k=top_k, image_size=image_size)
     text = _card_text(card)
@@ -88,6 +91,7 @@ def train(
                 file,
                 text=text,
                 pretrained=pretrained,
+                weights=weights,
                 precision=precision,
                 device=device,
                 workers=workers,

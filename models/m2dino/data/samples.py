@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,9 @@ from m2dino.cine.loop import Frame
 from m2dino.data.augment import build_augmentation, plain_pipeline
 from m2dino.data.fmuia import Row, load_image
 from m2dino.data.letterbox import Letterbox
+from m2dino.data.records import Record
 from m2dino.data.row_values import label_value
+from m2dino.data.store_reader import StoreReader
 from m2dino.tasks import Task
 from m2dino.values import Box, Keypoints, Mask, Value
 
@@ -111,12 +112,33 @@ class SampleMaker:
         return torch.tensor(target, dtype=torch.int64)
 
 
+class CorrectedFrame:
+    """A record of the store with a value, as training data."""
+
+    def __init__(self, store: StoreReader, record: Record) -> None:
+        if record.value is None:
+            raise ValueError("a rejected record has nothing to train on")
+        self._store, self.record, self._value = store, record, record.value
+        self.task_id = record.task_id
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return (self.record.loop_id, self.record.frame)
+
+    def frame(self) -> Frame:
+        return self._store.frame(self.record.loop_id, self.record.frame)
+
+    def value(self) -> Value:
+        return self._value
+
+
 class LabelledFrames(Dataset[Sample]):
-    """Rows of one or several tasks, decoded when asked for.
+    """Labelled images of one or several tasks, decoded when asked for.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : sequence of Row or CorrectedFrame
+        The latter read a database, which worker processes must not share: load them without workers.
     tasks : dict of str to Task
         Definition of every task in the rows.
     size : int
@@ -125,12 +147,14 @@ class LabelledFrames(Dataset[Sample]):
         How much memory letterboxed images may fill; beyond it they are decoded again.
     """
 
-    def __init__(self, rows: Sequence[Row], tasks: dict[str, Task], size: int, cache_bytes: int = 2**30) -> None:
+    def __init__(
+        self, rows: Sequence[Row | CorrectedFrame], tasks: dict[str, Task], size: int, cache_bytes: int = 2**30
+    ) -> None:
         self.rows = list(rows)
         self.tasks = tasks
         self.size = size
         self._maker = SampleMaker(tasks, size)
-        self._cache: OrderedDict[Path, tuple[Tensor, Letterbox]] = OrderedDict()
+        self._cache: OrderedDict[Hashable, tuple[Tensor, Letterbox]] = OrderedDict()
         self._cache_entries = max(1, cache_bytes // (3 * size * size))
 
     def __len__(self) -> int:
@@ -138,17 +162,20 @@ class LabelledFrames(Dataset[Sample]):
 
     def __getitem__(self, key: SampleKey) -> Sample:
         row = self.rows[key.row]
-        image, box = self._image(row.image)
-        return self._maker.make(image, box, label_value(row), row.task_id, key.seed)
+        image, box = self._image(row)
+        value = label_value(row) if isinstance(row, Row) else row.value()
+        return self._maker.make(image, box, value, row.task_id, key.seed)
 
-    def _image(self, path: Path) -> tuple[Tensor, Letterbox]:
-        entry = self._cache.get(path)
+    def _image(self, row: Row | CorrectedFrame) -> tuple[Tensor, Letterbox]:
+        key = row.image if isinstance(row, Row) else row.key
+        entry = self._cache.get(key)
         if entry is None:
-            entry = letterboxed(load_image(path), self.size)
-            self._cache[path] = entry
+            frame = load_image(row.image) if isinstance(row, Row) else row.frame()
+            entry = letterboxed(frame, self.size)
+            self._cache[key] = entry
             if len(self._cache) > self._cache_entries:
                 self._cache.popitem(last=False)
-        self._cache.move_to_end(path)
+        self._cache.move_to_end(key)
         return entry
 
 

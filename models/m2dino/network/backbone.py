@@ -6,15 +6,16 @@ for each task. Blocks are walked here rather than by timm, because timm's own wa
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from pathlib import Path
+from typing import NamedTuple, cast
 
-import timm
 import torch
-from timm.models.eva import Eva, EvaBlock
+from timm.models.eva import EvaBlock
 from torch import Tensor, nn
 
 from m2dino.network.config import Architecture
 from m2dino.network.moe import MoEMlp, PrivateExpert
+from m2dino.network.pretrained import make_vit
 
 
 class Prefix(NamedTuple):
@@ -67,15 +68,13 @@ class Backbone(nn.Module):
     architecture : Architecture
     pretrained : bool
         Load timm's DINOv3 weights, whose licence is the DINOv3 License.
+    weights : Path, optional
+        Load a safetensors file of such weights instead (see `pretrained.make_vit`).
     """
 
-    def __init__(self, architecture: Architecture, pretrained: bool = False) -> None:
+    def __init__(self, architecture: Architecture, pretrained: bool = False, weights: Path | None = None) -> None:
         super().__init__()
-        # From random weights a layer scale of 1e-5 would hold every block at the identity for long: start at 0.1.
-        options: dict[str, Any] = {} if pretrained else {"init_values": 0.1}
-        vit = timm.create_model(architecture.backbone, pretrained=pretrained, num_classes=0, **options)
-        if not isinstance(vit, Eva):
-            raise TypeError(f"{architecture.backbone} is not a DINOv3 ViT of timm")
+        vit = make_vit(architecture.backbone, pretrained, weights)
         depth = len(vit.blocks)
         if not 0 < architecture.moe_from < depth:
             raise ValueError(f"moe_from {architecture.moe_from} is outside 1..{depth - 1}")
@@ -88,7 +87,7 @@ class Backbone(nn.Module):
         later = [cast("EvaBlock", block) for block in vit.blocks[self.moe_from :]]
         self.moe_blocks = nn.ModuleList(MoEBlock(block, architecture) for block in later)
         vit.blocks = vit.blocks[: self.moe_from]
-        if not pretrained:
+        if not pretrained and weights is None:
             for block in self.mixtures:
                 block.moe.reset_experts()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -28,12 +29,20 @@ class M2Dino(nn.Module):
     tasks : iterable of Task
     pretrained : bool
         Start from timm's DINOv3 weights (DINOv3 License).
+    weights : Path, optional
+        Start from a safetensors file of such weights instead.
     """
 
-    def __init__(self, architecture: Architecture, tasks: Iterable[Task] = (), pretrained: bool = False) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        tasks: Iterable[Task] = (),
+        pretrained: bool = False,
+        weights: Path | None = None,
+    ) -> None:
         super().__init__()
         self.architecture = architecture
-        self.backbone = Backbone(architecture, pretrained)
+        self.backbone = Backbone(architecture, pretrained, weights)
         self.decoder = Decoder(self.backbone.dim, architecture.decoder_width, architecture.detail_width)
         self.detail = DetailBranch(architecture.detail_width) if architecture.detail_width else None
         self.embeddings = nn.ParameterDict()

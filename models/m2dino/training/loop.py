@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -130,6 +130,7 @@ def train(
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
     on_step: Callable[[int, str, float], None] | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> TrainResult:
     """Train a network in place; on return it holds the moving average of its weights.
 
@@ -152,6 +153,8 @@ def train(
     should_stop : callable
     on_step : callable, optional
         `(step, task_id, loss)` after every step.
+    shares : mapping of str to float, optional
+        Fixed shares of the batches for some tasks.
 
     Raises
     ------
@@ -161,7 +164,7 @@ def train(
     rows_of_task: dict[str, list[int]] = {}
     for index, row in enumerate(frames.rows):
         rows_of_task.setdefault(row.task_id, []).append(index)
-    sampler = TaskSampler(rows_of_task, settings.batch_size, settings.seed, settings.alpha)
+    sampler = TaskSampler(rows_of_task, settings.batch_size, settings.seed, settings.alpha, shares)
 
     named = {name: p for name, p in net.named_parameters() if p.requires_grad}
     fabric = make_fabric(device)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from m2dino.data.samples import LabelledFrames
 from m2dino.device import choose_device
 from m2dino.evaluation import evaluate_rows
@@ -15,6 +17,7 @@ from m2dino.network.card import MetricValue, ModelCard, TaskReport
 from m2dino.network.checkpoint import save_checkpoint
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
+from m2dino.network.pretrained import DINOV3_LICENCE, weights_licence
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.training.data import TrainingData, fingerprint
@@ -22,15 +25,16 @@ from m2dino.training.loop import TrainResult, train
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import resume_path
 
-DINOV3_LICENCE = "DINOv3 License (derived from Meta's DINOv3 weights); https://ai.meta.com/resources/models-and-libraries/dinov3-license/"
-
 
 @dataclass(frozen=True)
 class CardText:
-    """What a person says of a checkpoint, for its card; TOML of the same keys is read by `m2dino train --card`."""
+    """What a person says of a checkpoint, for its card; TOML of the same keys is read by `m2dino train --card`.
+
+    Without a licence, the card names that of the weights which the run started from.
+    """
 
     title: str = "m2dino"
-    licence: str = "the user's own"
+    licence: str = ""
     data: tuple[str, ...] = ()
     limits: str = ""
     extra: dict[str, str] = field(default_factory=dict)
@@ -41,6 +45,12 @@ def metric_values(scores: Mapping[str, Metric]) -> dict[str, MetricValue]:
     return {name: MetricValue(**metric.to_dict()) for name, metric in scores.items()}  # type: ignore[arg-type]
 
 
+def _licence(architecture: Architecture, pretrained: bool, weights: Path | None) -> str:
+    if weights is not None:
+        return f"that of the weights it started from; of Meta's: {DINOV3_LICENCE}"
+    return weights_licence(architecture.backbone) if pretrained else "the user's own"
+
+
 def run(
     data: TrainingData,
     architecture: Architecture,
@@ -49,6 +59,7 @@ def run(
     *,
     text: CardText | None = None,
     pretrained: bool = False,
+    weights: Path | None = None,
     precision: str = "float32",
     device: str = "auto",
     workers: int = 1,
@@ -66,7 +77,9 @@ def run(
     TrainingError, CheckpointWriteError, DatasetError
     """
     text = text or CardText()
-    net = M2Dino(architecture, data.tasks.values(), pretrained=pretrained)
+    # Not left to chance: the first weights are the seed's.
+    torch.manual_seed(settings.seed)
+    net = M2Dino(architecture, data.tasks.values(), pretrained=pretrained, weights=weights)
     frames = LabelledFrames(data.train, data.tasks, architecture.image_size)
     signature = fingerprint(data.train)
     state_file = resume_path(out)
@@ -90,7 +103,7 @@ def run(
         architecture=architecture,
         tasks=reports,
         fingerprint=signature,
-        licence=DINOV3_LICENCE if pretrained else text.licence,
+        licence=text.licence or _licence(architecture, pretrained, weights),
         data=text.data,
         limits=text.limits,
         training={**settings.to_dict(), "steps": result.steps, "seconds": round(result.seconds), **text.extra},

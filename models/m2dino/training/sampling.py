@@ -35,17 +35,28 @@ class TaskSampler:
     seed : int
     alpha : float
         In [0, 1].
+    shares : mapping of str to float, optional
+        Fixed probabilities of some tasks; the others divide what is left by p ~ n^alpha.
     """
 
     def __init__(
-        self, rows_of_task: Mapping[str, Sequence[int]], batch_size: int, seed: int, alpha: float = 0.5
+        self,
+        rows_of_task: Mapping[str, Sequence[int]],
+        batch_size: int,
+        seed: int,
+        alpha: float = 0.5,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
         if not rows_of_task or not all(len(rows) for rows in rows_of_task.values()):
             raise ValueError("every task needs rows")
         self.tasks = sorted(rows_of_task)
         self.rows = {task: np.asarray(rows_of_task[task]) for task in self.tasks}
         weights = np.array([len(self.rows[task]) for task in self.tasks], dtype=float) ** alpha
-        self.probabilities = weights / weights.sum()
+        fixed = np.array([(shares or {}).get(task, 0.0) for task in self.tasks])
+        weights[fixed > 0] = 0
+        rest = weights / weights.sum() if weights.any() else weights
+        self.probabilities = fixed + (1 - fixed.sum()) * rest
+        self.probabilities /= self.probabilities.sum()
         self.batch_size, self.seed = batch_size, seed
 
     def batch(self, step: int) -> Batch:

@@ -1,0 +1,139 @@
+"""The shared form of fine-tuning: experts, gates and decoder learn too, while the other tasks are replayed.
+
+Half of the batches are the person's corrections, half are labelled data of the base's other tasks. Without replay the
+other tasks would be forgotten unseen, so the form refuses to run without it; every replayed task is scored on held-out
+rows before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from m2dino.data.samples import CorrectedFrame, LabelledFrames
+from m2dino.data.store import Store
+from m2dino.errors import TrainingError
+from m2dino.evaluation import evaluate_rows
+from m2dino.metrics import Metric
+from m2dino.network.card import HEADLINE, ModelCard
+from m2dino.predictor import Model
+from m2dino.progress import ShouldStop
+from m2dino.tasks import TaskRegistry
+from m2dino.training.corrections import Corrections
+from m2dino.training.data import TrainingData, gather
+from m2dino.training.finetune_common import (
+    BATCH,
+    FinetuneProgress,
+    FinetuneSettings,
+    OnFinetuneProgress,
+)
+from m2dino.training.loop import TrainResult, train
+from m2dino.training.settings import TrainSettings
+
+OWN_SHARE = 0.5
+LR = 3e-4
+HELD_OUT = 0.2
+
+
+def replay_data(card: ModelCard, task_id: str, roots: Sequence[Path]) -> TrainingData:
+    """Return the rows to replay: those of the base's other tasks, divided by subject.
+
+    Raises
+    ------
+    TrainingError
+        There is no data of any other task that the base knows.
+    """
+    others = [name for name in card.tasks if name != task_id]
+    rows: TrainingData | None = None
+    if roots:
+        data = gather(roots, TaskRegistry(report.task for report in card.tasks.values()), val_fraction=HELD_OUT)
+        rows = data.only([name for name in others if name in data.tasks])
+    if others and (rows is None or not rows.train):
+        raise TrainingError(
+            "The shared form also changes what other tasks use: give labelled data of them to replay with --replay, "
+            "or use the isolated form, which cannot change them."
+        )
+    return rows or TrainingData([], [], {})
+
+
+def score_replay(model: Model, rows: TrainingData, on_progress: OnFinetuneProgress) -> dict[str, dict[str, Metric]]:
+    """Score the model on the held-out rows of every replayed task."""
+
+    def show(done: int, total: int, text: str) -> None:
+        on_progress(FinetuneProgress(0, 1, text))
+
+    return evaluate_rows(model, rows.val, rows.tasks, on_progress=show)
+
+
+def harmed_tasks(
+    before: Mapping[str, Mapping[str, Metric]],
+    after: Mapping[str, Mapping[str, Metric]],
+    rows: TrainingData,
+    task_id: str,
+) -> tuple[str, ...]:
+    """Name the replayed tasks whose headline metric fell out of the 95 % interval that it had before."""
+    harmed = []
+    for name, task in rows.tasks.items():
+        metric = HEADLINE[task.type]
+        if name == task_id or metric not in before.get(name, {}) or metric not in after.get(name, {}):
+            continue
+        old, new = before[name][metric], after[name][metric].value
+        # An interval needs two subjects; without one (NaN) any fall counts.
+        worst = (
+            (old.high if old.high == old.high else old.value)
+            if task.type == "regression"
+            else (old.low if old.low == old.low else old.value)
+        )
+        if (new > worst) if task.type == "regression" else (new < worst):
+            harmed.append(name)
+    return tuple(sorted(harmed))
+
+
+def learn_shared(
+    model: Model,
+    store: Store,
+    data: Corrections,
+    rows: TrainingData,
+    settings: FinetuneSettings,
+    device: str,
+    on_progress: OnFinetuneProgress,
+    should_stop: ShouldStop,
+) -> TrainResult:
+    """Train all but the task-free half of the network, in place.
+
+    Raises
+    ------
+    TrainingError
+        The loss was not a number.
+    """
+    net = model.net
+    net.requires_grad_(True)
+    # The task-free half stays: it serves every task, replayed or not.
+    net.backbone.vit.requires_grad_(False)
+    if net.detail is not None:
+        net.detail.requires_grad_(False)
+    tasks = {**rows.tasks, data.task.id: data.task}
+    frames = LabelledFrames([*(CorrectedFrame(store, record) for record in data.train), *rows.train], tasks, model.size)
+    # As many batches as the isolated form gives the task, and as many of the others.
+    steps = settings.steps * (2 if rows.train else 1)
+
+    def show(done: int, total: int, text: str) -> None:
+        on_progress(FinetuneProgress(done, total, text))
+
+    return train(
+        net,
+        frames,
+        TrainSettings(
+            epochs=steps * BATCH / len(frames),
+            batch_size=BATCH,
+            encoder_lr=LR,
+            head_lr=LR,
+            ema=settings.ema,
+            seed=settings.seed,
+        ),
+        device=device,
+        workers=0,
+        shares={data.task.id: OWN_SHARE} if rows.train else None,
+        on_progress=show,
+        should_stop=should_stop,
+    )
