@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 from huggingface_hub.errors import HfHubHTTPError
@@ -60,9 +60,13 @@ def _from_file(name: str, weights: Path) -> Eva:
     try:
         vit = timm.create_model(name, num_classes=0, pretrained=True, pretrained_cfg_overlay={"state_dict": state})
     except (RuntimeError, KeyError, AttributeError) as error:
-        raise NotACheckpointError(f"{weights}: these are not weights of {name}; choose another file or preset.") from error
-    vit.pretrained_cfg.pop("state_dict", None)
-    return _checked(vit, name)
+        raise NotACheckpointError(
+            f"{weights}: these are not weights of {name}; choose another file or preset."
+        ) from error
+    vit = _checked(vit, name)
+    # timm keeps the overlay with the model: a second copy of every weight.
+    cast("dict[str, Any]", vit.pretrained_cfg).pop("state_dict", None)
+    return vit
 
 
 def _checked(vit: object, name: str) -> Eva:

@@ -28,13 +28,10 @@ from m2dino.training.state import resume_path
 
 @dataclass(frozen=True)
 class CardText:
-    """What a person says of a checkpoint, for its card; TOML of the same keys is read by `m2dino train --card`.
-
-    Without a licence, the card names that of the weights which the run started from.
-    """
+    """What a person says of a checkpoint, for its card; TOML of the same keys is read by `m2dino train --card`."""
 
     title: str = "m2dino"
-    licence: str = ""
+    licence: str = "the user's own"
     data: tuple[str, ...] = ()
     limits: str = ""
     extra: dict[str, str] = field(default_factory=dict)
@@ -45,10 +42,13 @@ def metric_values(scores: Mapping[str, Metric]) -> dict[str, MetricValue]:
     return {name: MetricValue(**metric.to_dict()) for name, metric in scores.items()}  # type: ignore[arg-type]
 
 
-def _licence(architecture: Architecture, pretrained: bool, weights: Path | None) -> str:
+def _licence(text: CardText, architecture: Architecture, pretrained: bool, weights: Path | None) -> str:
+    """Return the licence for the card; what the weights it started from ask for comes first."""
     if weights is not None:
-        return f"that of the weights it started from; of Meta's: {DINOV3_LICENCE}"
-    return weights_licence(architecture.backbone) if pretrained else "the user's own"
+        return f"that of the weights it started from (of Meta's: {DINOV3_LICENCE}); besides: {text.licence}"
+    if pretrained:
+        return f"{weights_licence(architecture.backbone)}; besides: {text.licence}"
+    return text.licence
 
 
 def run(
@@ -103,7 +103,7 @@ def run(
         architecture=architecture,
         tasks=reports,
         fingerprint=signature,
-        licence=text.licence or _licence(architecture, pretrained, weights),
+        licence=_licence(text, architecture, pretrained, weights),
         data=text.data,
         limits=text.limits,
         training={**settings.to_dict(), "steps": result.steps, "seconds": round(result.seconds), **text.extra},
