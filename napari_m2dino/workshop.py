@@ -133,17 +133,19 @@ class Workshop(QObject):
 
         def job() -> None:
             found, problems = find_checkpoints(folder, others)
-            self._send("_checkpoints_found", found, problems, (prefer, then))
+            usable = {one.path for one in found}
+            unusable = [path for path in others if path not in usable]
+            self._send("_checkpoints_found", found, problems, (prefer, then, unusable))
 
         self._in_files(job, "looking for checkpoints")
 
-    def _take_checkpoints(self, found: Any, problems: list[str], wish: tuple[Path | None, str]) -> None:
-        prefer, then = wish
+    def _take_checkpoints(self, found: Any, problems: list[str], wish: tuple[Path | None, str, list[Path]]) -> None:
+        prefer, then, unusable = wish
         self.desk.set_checkpoints(found, prefer)
-        self._others = [path for path in self._others if any(one.path == path for one in found)]
-        unusable = [problem for problem in problems if prefer is None or problem.startswith(str(prefer))]
-        if unusable:
-            self.desk.tell(unusable[-1], "error")
+        self._others = [path for path in self._others if path not in unusable]
+        troubles = [problem for problem in problems if prefer is None or problem.startswith(str(prefer))]
+        if troubles:
+            self.desk.tell(troubles[-1], "error")
         elif then:
             self.desk.tell(then, "good")
         if self.desk.task is None:
