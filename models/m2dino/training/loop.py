@@ -197,7 +197,8 @@ def train(
     bad, saved, stopped = 0, time.monotonic(), False
 
     def save() -> None:
-        if state_file is not None:
+        # A state that holds a NaN is worth less than the one before it.
+        if state_file is not None and all(bool(value.isfinite().all()) for value in weights.values()):
             about = {
                 "step": clock.step,
                 "seconds": clock.seconds,
@@ -229,22 +230,25 @@ def train(
         images, target = fabric.to_device((sample.image, sample.target))
         loss = loss_of(module(net.normalise(images), task_id), target)
         value = float(loss.detach())
-        if math.isfinite(value):
+        good = math.isfinite(value)
+        if good:
             fabric.backward(loss)
             # A task's own parameters get no gradient from another task's batch: AdamW then leaves them alone.
-            fabric.clip_gradients(module, wrapped, max_norm=settings.clip, error_if_nonfinite=False)
+            norm = fabric.clip_gradients(module, wrapped, max_norm=settings.clip, error_if_nonfinite=False)
+            good = norm is None or bool(norm.isfinite())
+        if good:
             wrapped.step()
             bad = 0
             losses[task_id] = 0.9 * losses.get(task_id, value) + 0.1 * value
+            decay = min(settings.ema, (1 + clock.step) / (10 + clock.step))
+            for name, parameter in named.items():
+                average[name].lerp_(parameter.detach(), 1 - decay)
         else:
             bad += 1
             if bad >= BAD_STEPS:
                 save()
                 raise TrainingError("The loss was not a number ten times in a row; the last good state was kept.")
         optimizer.zero_grad(set_to_none=True)
-        decay = min(settings.ema, (1 + clock.step) / (10 + clock.step))
-        for name, parameter in named.items():
-            average[name].lerp_(parameter.detach(), 1 - decay)
         clock.step += 1
         if on_step is not None:
             on_step(clock.step, task_id, value)
