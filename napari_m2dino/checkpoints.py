@@ -22,8 +22,7 @@ class Checkpoint:
     @property
     def title(self) -> str:
         """Name for a list."""
-        name = self.card.title or self.path.stem
-        return f"{name} (bundled)" if self.bundled else name
+        return f"{self.card.title} (bundled)" if self.bundled else self.path.stem
 
     def report(self, task: Task | None) -> TaskReport | None:
         """Return what it knows of a task; None if it was never trained on it."""

@@ -156,7 +156,26 @@ class Desk(QObject):
                 # The same loop opened again from another place brings a new layer, and a session of its own.
                 known = self._results[key] = KINDS[self.task.type](LoopSession(self.loop, self.task))
             self.result = known
+            self._bring_to_front(known)
         self.session_changed.emit()
+
+    def _bring_to_front(self, result: ResultLayer) -> None:
+        """Show the layer of the task at hand, and hide those of other tasks on the same loop."""
+        layers = self.viewer.layers
+        for layer in layers:
+            other = result_of(layer)
+            if other is not None and other.loop is result.loop:
+                layer.visible = other is result
+        active = result_of(layers.selection.active)
+        if active is not None and active is not result and active.loop is result.loop:
+            layers.selection.active = result.layer if result.is_shown(self.viewer) else self.loop_layer()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether nothing is predicted yet, or only by other models than the one chosen."""
+        if self.session is None or self.checkpoint is None:
+            return False
+        return not self.session.has_proposals_of(self.checkpoint.card.id)
 
     def result_for(self, loop_id: str, task_id: str) -> ResultLayer | None:
         """Return the values of any loop and task opened so far."""

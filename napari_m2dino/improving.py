@@ -31,8 +31,8 @@ class Run:
         (epoch, loss) pairs so far.
     metric : list of (float, str, float)
         (epoch, name, value) of the held-out figure so far.
-    text : str
-        What it does now.
+    text, plan : str
+        What it does now, and how many frames are trained on and held out.
     eta_s : float or None
     before, after : dict
         {task: {metric: {value, low, high}}}; empty until it has finished.
@@ -42,7 +42,8 @@ class Run:
     base: Path
     losses: list[tuple[float, float]] = field(default_factory=list)
     metric: list[tuple[float, str, float]] = field(default_factory=list)
-    text: str = "starting"
+    text: str = "Starting…"
+    plan: str = ""
     done: int = 0
     total: int = 0
     eta_s: float | None = None
@@ -58,10 +59,12 @@ class Improving(QObject):
     Signals
     -------
     changed : something shown in the section may have changed
+    began : a training was started
     trained : path of the new checkpoint, as text
     """
 
     changed = Signal()
+    began = Signal()
     trained = Signal(str)
     _ready = Signal()
 
@@ -117,6 +120,7 @@ class Improving(QObject):
         self.run = Run(task.id, base)
         self.running, self.stopping = True, False
         # What was accepted a moment ago is on the disk before the child looks there.
+        self.began.emit()
         self.autosave.after_all(_then(self._ready.emit, output.parent))
         self.changed.emit()
 
@@ -153,12 +157,18 @@ class Improving(QObject):
         if run is None:
             return
         if event["event"] == "started":
-            run.text = f"training on {event.get('train', '?')} frames, {event.get('heldout', '?')} held out"
+            run.plan = (
+                f"Training on {event.get('train', '?')} frames; {event.get('heldout', '?')} held out to measure it"
+            )
+            run.text = run.plan
         elif event["event"] == "progress":
             run.done, run.total = int(event.get("done", 0)), int(event.get("total", 0))
-            run.text, run.eta_s = str(event.get("text", "")), event.get("eta_s")
+            run.eta_s = event.get("eta_s")
+            if not run.losses and event.get("loss") is None:
+                run.text = str(event.get("text", ""))
             epoch = float(event.get("epoch") or run.done)
             if event.get("loss") is not None:
+                run.text = run.plan
                 run.losses.append((epoch, float(event["loss"])))
             if metric := event.get("metric"):
                 run.metric.append((epoch, str(metric["name"]), float(metric["value"])))

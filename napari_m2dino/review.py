@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from napari_m2dino.session import FrameState
 
-ORDERS = {"least certain first": "confidence", "frame by frame": "index"}
+ORDERS = {"unsure first": "confidence", "in order": "index"}
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,9 @@ class LoopSession:
         packed = self._proposals.get(frame)
         return packed.whole() if packed else None
 
-    def has_proposals(self) -> bool:
-        """Whether the model has said anything yet."""
-        return bool(self._proposals)
+    def has_proposals_of(self, model_id: str) -> bool:
+        """Whether this model has said anything yet."""
+        return any(known.model_id == model_id for known in self._proposals.values())
 
     def confidence(self, frame: int) -> float | None:
         packed = self._proposals.get(frame)

@@ -35,7 +35,8 @@ def main() -> int:
     viewer, dock = open_window()
     viewer.theme = arguments.theme
     hand = Hand(viewer, dock)
-    dock.window().resize(1480, 940)
+    if (window := dock.window()) is not None:
+        window.resize(1480, 940)
     hand.pause(1.0)
     if arguments.checkpoint:
         dock.workshop.add_checkpoint(arguments.checkpoint)

@@ -56,14 +56,12 @@ class Hand:
     def click(self, button: QPushButton) -> None:
         """Click a button of the dock, which must be there and enabled."""
         if not button.isEnabled() or not button.isVisible():
-            raise TourError(
-                f"the button “{button.text()}” cannot be pressed; the dock says: {self.dock.message.text()}"
-            )
-        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+            raise TourError(f"“{button.text()}” cannot be pressed; the dock says: {self.dock.message.text()}")
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)  # type: ignore[call-overload]  # the stubs are wrong
 
-    def press(self, key: Qt.Key, modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+    def press(self, key: Qt.Key) -> None:
         """Press a key on the image."""
-        QTest.keyClick(self.canvas(), key, modifiers)
+        QTest.keyClick(self.canvas(), key)  # type: ignore[call-overload]  # as above
 
     def paint(self, points: list[tuple[float, float]]) -> None:
         """Drag the mouse through points (y, x), in pixels of the image, with the tool that is chosen."""
@@ -79,7 +77,8 @@ class Hand:
     def canvas(self) -> QWidget:
         """Return the widget that the image is drawn on."""
         window = self.dock.window()
-        found = [child for child in window.findChildren(QWidget) if type(child).__name__ == "CanvasBackendDesktop"]
+        children = window.findChildren(QWidget) if window is not None else []
+        found = [child for child in children if type(child).__name__ == "CanvasBackendDesktop"]
         if not found:
             raise TourError("the window has no canvas")
         return found[0]

@@ -82,9 +82,7 @@ class Tour:
         took = self.hand.wait(lambda: not self.workshop.predicting.running, "all frames", 300)
         count = len(self.desk.loop or ())
         gap = self.hand.longest_gap_s * 1000
-        self.report.lines.append(
-            f"{count} frames predicted in {took:.1f} s; longest standstill of the window {gap:.0f} ms"
-        )
+        self.report.lines.append(f"{count} frames predicted in {took:.1f} s; longest standstill {gap:.0f} ms")
         self.before = self._dice(list(range(count)), "model as bundled, all frames")
 
     def correct(self) -> None:
@@ -95,7 +93,7 @@ class Tour:
         layer = self._layer()
         frame = self.desk.frame
         before = layer.data[frame].copy()
-        rows, columns = np.nonzero(self.truth[frame] if frame in self.truth else before)
+        rows, columns = np.nonzero(self.truth.get(frame, before))
         if not len(rows):
             rows, columns = np.array([before.shape[0] // 2]), np.array([before.shape[1] // 2])
         y, x = float(rows.mean()), float(columns.mean())
@@ -157,7 +155,7 @@ class Tour:
         self.hand.wait(lambda: bool(self.workshop.predicting.device), "the new model to be loaded", 120)
         gap = self.hand.longest_gap_s * 1000
         self.report.lines.append(
-            f"fine-tuned on {CORRECTED} frames in {improving.run.seconds:.0f} s; longest standstill of the window {gap:.0f} ms"
+            f"fine-tuned on {CORRECTED} frames in {improving.run.seconds:.0f} s; longest standstill {gap:.0f} ms"
         )
 
     def predict_again(self) -> None:

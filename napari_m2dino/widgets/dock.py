@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QHideEvent
 from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QVBoxLayout, QWidget
 
@@ -62,6 +62,8 @@ class M2DinoDock(QWidget):
         workshop.predicting.arrived.connect(self._arrived)
         workshop.reviewing.changed.connect(self._show_overlay)
         workshop.predicting.changed.connect(self.review.refresh)
+        workshop.improving.began.connect(self._show_training)
+        workshop.improving.trained.connect(self._show_training)
         self._bound: list[object] = []
         napari_viewer.layers.events.inserted.connect(self._bind_keys)
         napari_viewer.events.theme.connect(self._restyle)
@@ -81,7 +83,7 @@ class M2DinoDock(QWidget):
         for section in (self.loop, self.task, self.predict, self.review, self.improve):
             column.addWidget(section)
         column.addStretch(1)
-        scroll = QScrollArea()
+        self.scroll = scroll = QScrollArea()
         scroll.setWidget(inner)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -116,6 +118,10 @@ class M2DinoDock(QWidget):
             from napari.utils.notifications import show_error
 
             show_error(message.text)
+
+    def _show_training(self, _path: str = "") -> None:
+        """Scroll to the training, on screens too low for the whole dock, once it has its room."""
+        QTimer.singleShot(50, lambda: self.scroll.ensureWidgetVisible(self.improve, 0, 0))
 
     def _arrived(self, frame: int) -> None:
         if frame == self.workshop.desk.frame:

@@ -55,6 +55,8 @@ class ImproveSection(Section):
     def refresh(self) -> None:
         """Show what is saved, what can be pressed, and how the training goes."""
         improving, run = self.improving, self.improving.run
+        if run is not None and not improving.running and (self.desk.task is None or run.task_id != self.desk.task.id):
+            run = None  # the last training was of another task
         self.kept.say(self._kept())
         self.kept.setToolTip(str(improving.autosave.folder))
         trouble = improving.obstacle()
@@ -98,7 +100,8 @@ class ImproveSection(Section):
             self.bar.setValue(run.done)
             left = "" if run.eta_s is None else f" · {time_left(run.eta_s)}"
             self.bar.setFormat(f"{run.done} / {run.total}{left}" if run.total else "")
-            self.report.say("Stopping…" if self.improving.stopping else run.text)
+            where = "" if self.desk.task and run.task_id == self.desk.task.id else f"{run.task_id}: "
+            self.report.say("Stopping…" if self.improving.stopping else f"{where}{run.text}")
         else:
             self.report.say(outcome(run))
 

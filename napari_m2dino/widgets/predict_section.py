@@ -43,8 +43,7 @@ class PredictSection(Section):
         self.this_frame.setEnabled(ready)
         self.all_frames.setEnabled(ready)
         self.all_frames.setText(f"All {len(loop)} frames" if loop else "All frames")
-        session = self.desk.session
-        set_main(self.all_frames, session is not None and not session.has_proposals())
+        set_main(self.all_frames, ready and self.desk.outdated)
         self.bar.setVisible(predicting.running)
         self.cancel.setVisible(predicting.running)
         self.hint.say(trouble if loop else "")

@@ -39,7 +39,9 @@ class ReviewSection(Section):
         self.order = QComboBox()
         self.order.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.order.setToolTip("In which order Next goes through the frames")
+        self.order.setToolTip(
+            "In which order Next goes through the frames: the least certain first, or one after the other"
+        )
         for text, value in ORDERS.items():
             self.order.addItem(text, value)
         for widget in (self.strip, self.tally, self.frame, self.classes, self.chips):
@@ -96,8 +98,10 @@ class ReviewSection(Section):
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)
         waiting = state in (FrameState.PROPOSED, FrameState.CHANGED)
-        set_main(self.accept, waiting)
-        set_main(self.next, not waiting and counts.to_go > 0)
+        # One button at a time is the one to press: with a model not yet asked, that is "All frames".
+        asked = not self.desk.outdated or state is FrameState.CHANGED
+        set_main(self.accept, waiting and asked)
+        set_main(self.next, not waiting and asked and counts.to_go > 0)
         self.take_back.setEnabled(state.decided or state is FrameState.CHANGED)
 
     def _show_class(self, frame: int) -> None:
