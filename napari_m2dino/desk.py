@@ -186,13 +186,16 @@ class Desk(QObject):
         if not result.show(self.viewer):
             return
         session = result.session
+        known = {}
         for frame in range(len(session.loop)):
             value = session.saved_value(frame)
             if value is None and not session.is_decided(frame):
                 proposal = session.proposal(frame)
                 value = proposal.value if proposal else None
             if value is not None:
-                result.write(frame, value)
+                known[frame] = value
+        if known:
+            result.write(known)
 
     def add_tasks(self, tasks: Iterable[Task], source: str) -> None:
         """Learn of tasks that a checkpoint or the dataset folder brings."""

@@ -157,9 +157,8 @@ class Improving(QObject):
         if run is None:
             return
         if event["event"] == "started":
-            run.plan = (
-                f"Training on {event.get('train', '?')} frames; {event.get('heldout', '?')} held out to measure it"
-            )
+            train, heldout = event.get("train", "?"), event.get("heldout", "?")
+            run.plan = f"Training on {train} frames; {heldout} held out to measure it"
             run.text = run.plan
         elif event["event"] == "progress":
             run.done, run.total = int(event.get("done", 0)), int(event.get("total", 0))

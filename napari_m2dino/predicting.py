@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from m2dino.errors import UsageError
 from m2dino.values import Prediction
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.jobs import Outcome, PredictionJobs, Progress
 from napari_m2dino.result_layers import ResultLayer
+
+PUT_EVERY_MS = 120
 
 
 class Predicting(QObject):
@@ -17,11 +19,11 @@ class Predicting(QObject):
     Signals
     -------
     changed : something a button or the progress bar depends on
-    arrived : (frame), a prediction was put on the current result
+    arrived : predictions were put on the current result
     """
 
     changed = Signal()
-    arrived = Signal(int)
+    arrived = Signal()
 
     def __init__(self, desk: Desk, jobs: PredictionJobs) -> None:
         super().__init__()
@@ -34,6 +36,11 @@ class Predicting(QObject):
         self._target: ResultLayer | None = None
         self._kept: set[int] = set()
         self._model_failed = ""
+        self._arrived: list[Prediction] = []
+        self._first = True
+        self._put_soon = QTimer(self)
+        self._put_soon.setSingleShot(True)
+        self._put_soon.timeout.connect(self._put)
         jobs.predicted.connect(self._take)
         jobs.progressed.connect(self._progressed)
         jobs.ended.connect(self._ended)
@@ -87,35 +94,51 @@ class Predicting(QObject):
             desk.tell(f"{what} already reviewed or changed by you, and stays as it is. Take it back to predict anew.")
             return
         self._target, self._kept = desk.result, kept
+        self._arrived, self._first = [], True
         self.running, self.progress = True, None
         todo = tuple(frame for frame in frames if frame not in kept)
         self._generation = self.jobs.start(desk.loop, desk.task, desk.checkpoint.path, todo)
         self.changed.emit()
 
     def _take(self, generation: int, prediction: Prediction) -> None:
-        result = self._target
-        if generation != self._generation or result is None:
+        if generation != self._generation:
+            return
+        self._arrived.append(prediction)
+        if not self._put_soon.isActive():
+            # The first is put at once, those that follow in handfuls: a layer's update costs much the same for both.
+            self._put_soon.start(0 if self._first else PUT_EVERY_MS)
+            self._first = False
+
+    def _put(self) -> None:
+        """Put what has arrived on the layer, but for frames that a person has touched meanwhile."""
+        result, arrived = self._target, self._arrived
+        self._arrived = []
+        if result is None or not arrived:
             return
         if not self.desk.shows(result.loop):
             self.jobs.cancel()  # the loop was closed meanwhile
             return
         self.desk.show_result(result)
-        if _is_persons(result, prediction.frame):
-            self._kept.add(prediction.frame)
-            return
-        result.session.propose(prediction)
-        result.write(prediction.frame, prediction.value)
+        touched = {prediction.frame for prediction in arrived if _is_persons(result, prediction.frame)}
+        self._kept |= touched
+        fresh = [prediction for prediction in arrived if prediction.frame not in touched]
+        for prediction in fresh:
+            result.session.propose(prediction)
+        if fresh:
+            result.write({prediction.frame: prediction.value for prediction in fresh})
+        self.changed.emit()
         if result is self.desk.result:
-            self.arrived.emit(prediction.frame)
+            self.arrived.emit()
 
     def _progressed(self, progress: Progress) -> None:
         if progress.generation == self._generation:
-            self.progress = progress
-            self.changed.emit()
+            self.progress = progress  # shown with the next handful
 
     def _ended(self, outcome: Outcome) -> None:
         if outcome.generation != self._generation:
             return
+        self._put_soon.stop()
+        self._put()
         self.running = False
         self.changed.emit()
         kept = f" {len(self._kept)} of yours kept as they were." if self._kept else ""

@@ -136,12 +136,12 @@ class Reviewing(QObject):
         self._look_soon.stop()
         if decided and frame in result.session.unsaved():
             value: Value | None = result.session.saved_value(frame)
-            result.write(frame, value)
+            result.write({frame: value})
             self.desk.tell(f"Frame {frame}: back to what was saved.")
         else:
             proposal = result.session.take_back(frame)
             if result.is_shown(self.desk.viewer):
-                result.write(frame, proposal.value if proposal else None)
+                result.write({frame: proposal.value if proposal else None})
             if decided:
                 self.autosave.withdraw(result.loop.identity, result.task, frame)
             self.desk.tell(f"Frame {frame}: back to {'the proposal' if proposal else 'nothing'}.")
@@ -220,8 +220,7 @@ class Reviewing(QObject):
         shown = result.is_shown(self.desk.viewer)
         self.desk.show_result(result)  # a new layer gets all that is known
         if shown:
-            for record in fresh:
-                result.write(record.frame, record.value)
+            result.write({record.frame: record.value for record in fresh})
         self.desk.tell(f"{len(fresh)} frames of this loop were reviewed before: their labels are back.")
         self.changed.emit()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 FIRST_TASK = "carotid_artery"
+
+
+def _import_ahead() -> None:
+    """Import what napari needs for the first layer with features, while nobody waits for it."""
+    import_module("pandas")
 
 
 class Workshop(QObject):
@@ -59,6 +65,7 @@ class Workshop(QObject):
     def start(self) -> None:
         """Begin to follow the viewer, and look for checkpoints."""
         self.desk.open()
+        self.files.submit(_import_ahead)
         self._look_for_checkpoints()
 
     def close(self) -> None:

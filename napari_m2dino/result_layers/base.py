@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from m2dino.values import Value
@@ -63,11 +64,11 @@ class ResultLayer(ABC):
             What stands there cannot be a value of the task, such as two boxes; the message says what to do.
         """
 
-    def write(self, frame: int, value: Value | None) -> None:
-        """Put a value on a frame in place of what stands there; None empties it."""
+    def write(self, values: Mapping[int, Value | None]) -> None:
+        """Put values on frames in place of what stands there; None empties a frame. Many at once cost little more."""
         self._writing = True
         try:
-            self._write(frame, value)
+            self._write(values)
         finally:
             self._writing = False
 
@@ -78,7 +79,7 @@ class ResultLayer(ABC):
     def _connect(self) -> None: ...
 
     @abstractmethod
-    def _write(self, frame: int, value: Value | None) -> None: ...
+    def _write(self, values: Mapping[int, Value | None]) -> None: ...
 
     def _options(self) -> dict[str, Any]:
         """Return what all layers of the loop have in common."""

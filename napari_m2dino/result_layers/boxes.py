@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,13 +55,17 @@ class BoxLayer(ResultLayer):
         assert self.layer is not None
         self.layer.events.data.connect(lambda _event: self._notice(-1))
 
-    def _write(self, frame: int, value: Value | None) -> None:
+    def _write(self, values: Mapping[int, Value | None]) -> None:
         assert self.layer is not None
-        assert value is None or isinstance(value, Box)
-        old = self._rows(frame)
-        if len(old):
-            self.layer.selected_data = {int(row) for row in old}
+        old = {int(row) for frame in values for row in self._rows(frame)}
+        if old:
+            self.layer.selected_data = old
             self.layer.remove_selected()
-        if value is not None:
-            self.layer.add(rectangle_from_box(frame, value), shape_type="rectangle")
+        new = []
+        for frame, value in values.items():
+            assert value is None or isinstance(value, Box)
+            if value is not None:
+                new.append(rectangle_from_box(frame, value))
+        if new:
+            self.layer.add(new, shape_type="rectangle")
             self.layer.selected_data = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from m2dino.values import ClassProbabilities, Value
@@ -40,9 +41,10 @@ class ClassResult(ResultLayer):
     def _connect(self) -> None:
         return None
 
-    def _write(self, frame: int, value: Value | None) -> None:
-        assert value is None or isinstance(value, ClassProbabilities)
-        if value is None:
-            self._values.pop(frame, None)
-        else:
-            self._values[frame] = value
+    def _write(self, values: Mapping[int, Value | None]) -> None:
+        for frame, value in values.items():
+            assert value is None or isinstance(value, ClassProbabilities)
+            if value is None:
+                self._values.pop(frame, None)
+            else:
+                self._values[frame] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,13 +60,14 @@ class MaskLayer(ResultLayer):
     def _frame_shown(self) -> int:
         return int(self._dims.current_step[0])
 
-    def _write(self, frame: int, value: Value | None) -> None:
+    def _write(self, values: Mapping[int, Value | None]) -> None:
         assert self.layer is not None
-        assert value is None or isinstance(value, Mask)
-        if frame in self._undoable or -1 in self._undoable:
+        if -1 in self._undoable or self._undoable & set(values):
             # Undo would bring old pixels back into the new prediction.
             forget_undo(self.layer)
             self._undoable.clear()
-        self.layer.data[frame] = 0 if value is None else labels_from_mask(value)
-        if self._frame_shown() == frame:
+        for frame, value in values.items():
+            assert value is None or isinstance(value, Mask)
+            self.layer.data[frame] = 0 if value is None else labels_from_mask(value)
+        if self._frame_shown() in values:
             self.layer.refresh()

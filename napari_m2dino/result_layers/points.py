@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,12 +86,12 @@ class KeypointLayer(ResultLayer):
             colours = {name: colour(index + 1) for index, name in enumerate(self.task.label_names)}
             self.layer.face_color = [colours.get(name, NOT_A_CLASS) for name in names]
 
-    def _write(self, frame: int, value: Value | None) -> None:
+    def _write(self, values: Mapping[int, Value | None]) -> None:
         assert self.layer is not None
-        assert value is None or isinstance(value, Keypoints)
+        placed = {frame: value for frame, value in values.items() if isinstance(value, Keypoints)}
+        data, new = points_from_keypoints(placed, self.task)
         names = self._names()
-        keep = np.flatnonzero(np.rint(self.layer.data[:, 0]) != frame)
-        data, new = points_from_keypoints({} if value is None else {frame: value}, self.task)
+        keep = np.flatnonzero(~np.isin(np.rint(self.layer.data[:, 0]), list(values)))
         self.layer.selected_data = set()
         self.layer.data = np.concatenate([self.layer.data[keep], data])
         self._set_names([names[row] for row in keep] + new)

@@ -59,12 +59,16 @@ class M2DinoDock(QWidget):
         self.improve.folder_wanted.connect(workshop.move_dataset)
         desk.told.connect(self._tell)
         desk.session_changed.connect(self._bind_keys)
-        workshop.predicting.arrived.connect(self._arrived)
+        workshop.predicting.arrived.connect(self._show_overlay)
         workshop.reviewing.changed.connect(self._show_overlay)
         workshop.predicting.changed.connect(self.review.refresh)
         workshop.improving.began.connect(self._show_training)
         workshop.improving.trained.connect(self._show_training)
         self._bound: list[object] = []
+        self._scroll_soon = QTimer(self)
+        self._scroll_soon.setSingleShot(True)
+        self._scroll_soon.setInterval(50)
+        self._scroll_soon.timeout.connect(lambda: self.area.ensureWidgetVisible(self.improve, 0, 0))
         napari_viewer.layers.events.inserted.connect(self._bind_keys)
         napari_viewer.events.theme.connect(self._restyle)
         self._restyle()
@@ -83,7 +87,7 @@ class M2DinoDock(QWidget):
         for section in (self.loop, self.task, self.predict, self.review, self.improve):
             column.addWidget(section)
         column.addStretch(1)
-        self.scroll = scroll = QScrollArea()
+        self.area = scroll = QScrollArea()
         scroll.setWidget(inner)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -121,11 +125,7 @@ class M2DinoDock(QWidget):
 
     def _show_training(self, _path: str = "") -> None:
         """Scroll to the training, on screens too low for the whole dock, once it has its room."""
-        QTimer.singleShot(50, lambda: self.scroll.ensureWidgetVisible(self.improve, 0, 0))
-
-    def _arrived(self, frame: int) -> None:
-        if frame == self.workshop.desk.frame:
-            self._show_overlay()
+        self._scroll_soon.start()
 
     def _show_overlay(self) -> None:
         """Write the class of the frame on the image; for other kinds of task the layer says it all."""

@@ -52,10 +52,10 @@ class PredictSection(Section):
             self.bar.setRange(0, 0)
             self.bar.setFormat("")
         else:
-            self.bar.setRange(0, progress.total)
-            self.bar.setValue(progress.done)
             left = "" if progress.eta_s is None else f" · {time_left(progress.eta_s)}"
+            self.bar.setRange(0, progress.total)
             self.bar.setFormat(f"{progress.done} / {progress.total}{left}")
+            self.bar.setValue(progress.done)
 
 
 def time_left(seconds: float) -> str:

@@ -39,9 +39,7 @@ class ReviewSection(Section):
         self.order = QComboBox()
         self.order.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.order.setToolTip(
-            "In which order Next goes through the frames: the least certain first, or one after the other"
-        )
+        self.order.setToolTip("How Next goes through the frames: the least certain first, or one by one")
         for text, value in ORDERS.items():
             self.order.addItem(text, value)
         for widget in (self.strip, self.tally, self.frame, self.classes, self.chips):
