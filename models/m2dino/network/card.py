@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m2dino.errors import NotACheckpointError, UsageError
+from m2dino.errors import NotACheckpointError, TaskError, UsageError
 from m2dino.network.config import Architecture
 from m2dino.tasks import Task
 
@@ -122,7 +122,7 @@ class ModelCard:
             data["tasks"] = {key: _report(value) for key, value in data["tasks"].items()}
             data["data"] = tuple(data.get("data", ()))
             return cls(**data)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, TaskError) as error:
             raise NotACheckpointError(f"its model card is not understood ({error})") from error
 
 
@@ -150,7 +150,10 @@ def read_card(path: Path) -> ModelCard:
         raise NotACheckpointError(f"{path}: not a checkpoint, or cut short; copy it again ({error}).") from error
     if metadata.get("format") != FORMAT:
         raise NotACheckpointError(f"{path}: a safetensors file, but not a checkpoint of M2DINO.")
-    if int(metadata.get("version", "0")) > FORMAT_VERSION:
+    version = metadata.get("version", "")
+    if not version.isdecimal():
+        raise NotACheckpointError(f"{path}: a checkpoint without a version; copy it again.")
+    if int(version) > FORMAT_VERSION:
         raise NotACheckpointError(f"{path}: written by a newer version of M2DINO; update this program to use it.")
     try:
         return ModelCard.from_json(metadata.get("card", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -45,6 +46,9 @@ class Architecture:
     image_size: int = 256
 
     def __post_init__(self) -> None:
+        # timm takes other forms for places to fetch a network from: a file from a stranger must not send us there.
+        if not re.fullmatch(r"\w+(\.\w+)?", self.backbone):
+            raise UsageError(f"{self.backbone!r} is not the name of a network.")
         if self.num_experts < 1 or not 0 <= self.top_k <= self.num_experts:
             raise UsageError(f"{self.num_experts} experts with top-{self.top_k} is not a mixture.")
         if self.image_size < 32 or self.image_size % 16:
