@@ -35,6 +35,8 @@ class Desk(QObject):
         The values of `task` on `loop`; its `session` is the state that belongs to them.
     checkpoints : list of Checkpoint
     checkpoint : Checkpoint or None
+    looked : bool
+        Whether checkpoints have been looked for yet.
     tasks : TaskRegistry
         The 27, the user's own, and those that checkpoints and the dataset folder bring.
     """
@@ -54,6 +56,7 @@ class Desk(QObject):
         self.result: ResultLayer | None = None
         self.checkpoints: list[Checkpoint] = []
         self.checkpoint: Checkpoint | None = None
+        self.looked = False
         self._results: dict[tuple[str, str], ResultLayer] = {}
         self._task_of_loop: dict[str, str] = {}
         self._listening: list[tuple[Any, Callable[..., None]]] = []
@@ -210,7 +213,7 @@ class Desk(QObject):
     # -- model -------------------------------------------------------------------------------------------------------
     def set_checkpoints(self, found: list[Checkpoint], prefer: Path | None = None) -> None:
         """Take a new list to choose from, keeping the choice where it is still there."""
-        self.checkpoints = found
+        self.checkpoints, self.looked = found, True
         for checkpoint in found:
             self.add_tasks(checkpoint.tasks(), checkpoint.path.name)
         wanted = prefer or (self.checkpoint.path if self.checkpoint else None)

@@ -55,8 +55,6 @@ def grouped(tasks: Iterable[Task], checkpoint: Checkpoint | None) -> list[tuple[
     return [(heading, members) for heading, members in groups.items() if members]
 
 
-def labels_in_words(task: Task) -> str:
-    """Return what a task yields, such as "segmentation: lumen"."""
-    names = task.label_names[1:] if task.type == "segmentation" else task.label_names
-    shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
-    return f"{TYPE_WORDS[task.type]}: {shown}"
+def in_words(task: Task) -> str:
+    """Return type and organ of a task: "segmentation · neck vessels"."""
+    return f"{TYPE_WORDS[task.type]} · {task.organ}"

@@ -51,7 +51,7 @@ class M2DinoDock(QWidget):
         self.predict = PredictSection(desk, workshop.predicting)
         self.review = ReviewSection(desk, workshop.reviewing)
         self.improve = ImproveSection(desk, workshop.improving)
-        self.message = Words("Choose a task and press “All frames”.", "message")
+        self.message = Words("Open a loop, choose a task, and press “All frames”.", "message")
         self._lay_out()
         self.loop.wanted.connect(workshop.open_loop)
         self.loop.sample_wanted.connect(workshop.open_sample)
@@ -59,6 +59,7 @@ class M2DinoDock(QWidget):
         self.improve.folder_wanted.connect(workshop.move_dataset)
         desk.told.connect(self._tell)
         desk.session_changed.connect(self._bind_keys)
+        desk.loop_changed.connect(self._say_what_to_press)
         workshop.predicting.arrived.connect(self._show_overlay)
         workshop.reviewing.changed.connect(self._show_overlay)
         workshop.predicting.changed.connect(self.review.refresh)
@@ -123,6 +124,11 @@ class M2DinoDock(QWidget):
 
             show_error(message.text)
 
+    def _say_what_to_press(self) -> None:
+        loop = self.workshop.desk.loop
+        if loop is not None:
+            self._tell(Message(f"Choose a task and press “All {len(loop)} frames” to see what the model finds."))
+
     def _show_training(self, _path: str = "") -> None:
         """Scroll to the training, on screens too low for the whole dock, once it has its room."""
         self._scroll_soon.start()
@@ -135,6 +141,7 @@ class M2DinoDock(QWidget):
             overlay.visible = bool(words)
         if overlay.text != words:
             overlay.text = words
+            overlay.position, overlay.font_size = "top_center", 13
 
     # -- keys --------------------------------------------------------------------------------------------------------
     def _bind_keys(self, _event: object = None) -> None:

@@ -54,6 +54,7 @@ class LoopSection(Section):
             if loop
             else "Drop a DICOM cine, a video or a folder of images on the window, or open the sample."
         )
+        self.facts.setToolTip(loop.calibration_reason if loop else "")
         self.sample.setVisible(loop is None)
 
     def _ask_file(self) -> None:
@@ -73,7 +74,7 @@ def _without_argument(action: Callable[[], None]) -> Callable[..., None]:
 
 
 def facts_of(loop: CineLoop) -> str:
-    """Return size, timing, compression and scale of a loop in one or two lines."""
+    """Return size, timing, compression and scale of a loop in two lines."""
     parts = [f"{len(loop)} frames" if len(loop) != 1 else "1 frame", f"{loop.width} × {loop.height} px"]
     if loop.frame_time_s:
         parts.append(f"{loop.frame_time_s * 1000:.0f} ms")
@@ -81,5 +82,5 @@ def facts_of(loop: CineLoop) -> str:
     if loop.calibration:
         scale = f"{loop.calibration.dy_mm:.3f} mm per pixel ({loop.calibration.source})"
     else:
-        scale = f"lengths in pixels: {loop.calibration_reason}"
+        scale = "no pixel size: lengths in pixels"
     return f"{' · '.join(parts)}\n{scale}"

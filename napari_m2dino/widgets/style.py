@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 STATE_COLOURS = {
@@ -21,6 +22,7 @@ LEVEL_COLOURS = {"info": "#8a8f98", "good": "#3fb56b", "warning": "#f0a030", "er
 def sheet(colours: Mapping[str, str]) -> str:
     """Return the dock's style sheet for the colours of a napari theme."""
     accent, text, line = colours["current"], colours["text"], colours["primary"]
+    on_accent = "black" if QColor(accent).lightnessF() > 0.6 else "white"
     return f"""
         QLabel#section {{ font-weight: bold; letter-spacing: 1px; color: {text}; }}
         QLabel#quiet {{ color: {text}; }}
@@ -30,7 +32,7 @@ def sheet(colours: Mapping[str, str]) -> str:
         QPushButton#small {{ padding: 2px 7px; min-height: 12px; }}
         QPushButton#chip {{ text-align: left; padding: 3px 6px; }}
         QLabel#notice {{ color: {text}; font-size: 8pt; }}
-        QPushButton[main="true"] {{ background: {accent}; color: white; font-weight: bold; }}
+        QPushButton[main="true"] {{ background: {accent}; color: {on_accent}; font-weight: bold; }}
         QPushButton[main="true"]:disabled {{ background: {colours["foreground"]}; color: {line}; font-weight: normal; }}
         QPushButton#picker {{ text-align: left; padding: 6px 8px; font-weight: bold; }}
         QProgressBar {{ min-height: 16px; max-height: 16px; border-radius: 3px; text-align: center; }}

@@ -98,7 +98,7 @@ class TaskPopup(QFrame):
             top.setFont(0, font)
             top.setFirstColumnSpanned(True)
             for entry in entries:
-                item = QTreeWidgetItem(top, [entry.task.title, entry.figure or entry.task.organ])
+                item = QTreeWidgetItem(top, [entry.task.title, entry.figure.split(" (")[0] or entry.task.organ])
                 item.setData(0, _ROLE, entry)
                 note = entry.figure or "not trained: label a few frames and fine-tune"
                 item.setToolTip(0, f"{entry.task.id} · {TYPE_WORDS[entry.task.type]} · {entry.task.organ}\n{note}")
@@ -112,8 +112,10 @@ class TaskPopup(QFrame):
     def open_at(self, corner: QPoint, width: int) -> None:
         """Open with the upper left corner at `corner`, in screen pixels."""
         self.search.clear()
-        self.resize(max(width, 340), 420)
-        self.move(corner)
+        # Wider than the dock, to the left over the image: titles are long.
+        wide = max(width, 460)
+        self.resize(wide, 440)
+        self.move(corner.x() + width - wide, corner.y())
         self.show()
         self.search.setFocus()
 

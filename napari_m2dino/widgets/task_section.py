@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QSizePolicy
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.predicting import Predicting
-from napari_m2dino.task_groups import grouped, labels_in_words
+from napari_m2dino.task_groups import grouped, in_words
 from napari_m2dino.widgets.style import Section, Words, small_button
 from napari_m2dino.widgets.task_picker import TaskPicker
 
@@ -54,8 +54,8 @@ class TaskSection(Section):
             self.about.say("")
         else:
             report = desk.checkpoint.report(desk.task) if desk.checkpoint else None
-            known = f"{report.headline()}, trained on {report.n_train} images" if report else "not trained yet"
-            self.about.say(f"{labels_in_words(desk.task)}\n{known}")
+            known = f"{report.headline()} · {report.n_train} images" if report else "this model was not trained on it"
+            self.about.say(f"{in_words(desk.task)}\n{known}")
         self.model.blockSignals(True)
         self.model.clear()
         for checkpoint in desk.checkpoints:
@@ -69,7 +69,7 @@ class TaskSection(Section):
     def _refresh_model(self) -> None:
         checkpoint = self.desk.checkpoint
         if checkpoint is None:
-            self.about_model.say("No model found.")
+            self.about_model.say("no model found" if self.desk.looked else "looking for models…")
             return
         device = self.predicting.device or "loading…"
         self.about_model.say(f"{device} · {len(checkpoint.card.tasks)} tasks")
