@@ -34,6 +34,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in sorted(folder.glob("0*.md"))] == re.findall(r"\]\((0[^)]*\.md)\)", text)
+
+
 def test_the_readme_names_the_commands() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make run" in text
