@@ -52,7 +52,7 @@ def train(
     from m2dino.network.config import preset as preset_of
     from m2dino.training.data import gather
     from m2dino.training.paradigms import partition
-    from m2dino.training.run import run
+    from m2dino.training.run import finished, run
     from m2dino.training.settings import TrainSettings
 
     if minutes is not None and epochs is not None:
@@ -82,8 +82,15 @@ def train(
     parts = partition(data.tasks, paradigm)
     progress = log_progress(log_every) if log_every else terminal_progress()
     with stop_on_interrupt() as should_stop:
+        files = {name: out if paradigm == "all-task" else out / f"{name}.safetensors" for name in parts}
+        done = {name: finished(data.only(parts[name]), architecture, settings, files[name]) for name in parts}
+        # Where all is finished, the command is meant anew; else it goes on behind the networks that are.
+        go_on = not restart and None in done.values()
         for name, task_ids in parts.items():
-            file = out if len(parts) == 1 and paradigm == "all-task" else out / f"{name}.safetensors"
+            file, there = files[name], done[name]
+            if go_on and there is not None:
+                print_card(there, file)
+                continue
             made, result = run(
                 data.only(task_ids),
                 architecture,

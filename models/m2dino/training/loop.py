@@ -159,7 +159,7 @@ def train(
     Raises
     ------
     TrainingError
-        The loss was not finite ten times in a row, or the state file does not fit.
+        A task's loss was not finite ten times in a row, or the state file does not fit.
     """
     rows_of_task: dict[str, list[int]] = {}
     for index, row in enumerate(frames.rows):
@@ -194,7 +194,8 @@ def train(
         worker_init_fn=_leave_interrupts_to_the_parent,
     )
     losses: dict[str, float] = {}
-    bad, saved, stopped = 0, time.monotonic(), False
+    bad: dict[str, int] = {}
+    saved, stopped = time.monotonic(), False
 
     def save() -> None:
         # A state that holds a NaN is worth less than the one before it.
@@ -238,16 +239,19 @@ def train(
             good = norm is None or bool(norm.isfinite())
         if good:
             wrapped.step()
-            bad = 0
+            bad[task_id] = 0
             losses[task_id] = 0.9 * losses.get(task_id, value) + 0.1 * value
             decay = min(settings.ema, (1 + clock.step) / (10 + clock.step))
             for name, parameter in named.items():
                 average[name].lerp_(parameter.detach(), 1 - decay)
         else:
-            bad += 1
-            if bad >= BAD_STEPS:
+            bad[task_id] = bad.get(task_id, 0) + 1
+            if bad[task_id] >= BAD_STEPS:
                 save()
-                raise TrainingError("The loss was not a number ten times in a row; the last good state was kept.")
+                raise TrainingError(
+                    f"The loss of {task_id} was not a number {BAD_STEPS} times in a row; the last good state was kept. "
+                    "Check its labels, or leave it out."
+                )
         optimizer.zero_grad(set_to_none=True)
         clock.step += 1
         if on_step is not None:

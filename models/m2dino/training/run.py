@@ -11,9 +11,10 @@ import torch
 
 from m2dino.data.samples import LabelledFrames
 from m2dino.device import choose_device
+from m2dino.errors import NotACheckpointError
 from m2dino.evaluation import evaluate_rows
 from m2dino.metrics import Metric
-from m2dino.network.card import MetricValue, ModelCard, TaskReport
+from m2dino.network.card import MetricValue, ModelCard, TaskReport, read_card
 from m2dino.network.checkpoint import save_checkpoint
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
@@ -49,6 +50,18 @@ def _licence(text: CardText, architecture: Architecture, pretrained: bool, weigh
     if pretrained:
         return f"{weights_licence(architecture.backbone)}; besides: {text.licence}"
     return text.licence
+
+
+def finished(data: TrainingData, architecture: Architecture, settings: TrainSettings, out: Path) -> ModelCard | None:
+    """Return the card of the checkpoint `out` if this very run has made it and come to its end, else None."""
+    if resume_path(out).exists() or not out.is_file():
+        return None
+    try:
+        card = read_card(out)
+    except NotACheckpointError:
+        return None
+    same = card.architecture == architecture and settings.to_dict().items() <= card.training.items()
+    return card if same and card.fingerprint == fingerprint(data.train) else None
 
 
 def run(
