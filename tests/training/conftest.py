@@ -1,7 +1,33 @@
-"""One thread: the rest of the machine may be busy."""
+"""A made-up data set, and a network small enough to train within a test."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
+from m2dino.network.config import Architecture, preset
+from m2dino.tasks import builtin_tasks
+from m2dino.training.data import TrainingData, gather
+
+from tests.synthetic import SIZE, make_root
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small() -> Architecture:
+    """The tiny preset, made smaller where that costs nothing of what is tested."""
+    return preset("tiny").with_options(
+        image_size=SIZE, num_experts=2, moe_from=9, decoder_width=16, detail_width=8, task_dim=8
+    )
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_root(tmp_path_factory.mktemp("data") / "root")
+
+
+@pytest.fixture(scope="session")
+def data(root: Path) -> TrainingData:
+    return gather([root], builtin_tasks())

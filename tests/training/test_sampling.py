@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def grown(steps: list[dict[str, set[int]]]) -> list[dict[tuple[str, int], bool]]
 @given(growing)
 def test_a_frame_keeps_its_side_for_good(steps: list[dict[str, set[int]]]) -> None:
     sides = grown(steps)
-    for before, after in zip(sides, sides[1:], strict=False):
+    for before, after in pairwise(sides):
         assert before.items() <= after.items()
 
 
