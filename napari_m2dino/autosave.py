@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from m2dino.cine.loop import CineLoop
 from m2dino.data.records import Record
+from m2dino.errors import StoreError
 from m2dino.tasks import Task
 from qtpy.QtCore import QObject, Signal
 
@@ -59,6 +60,7 @@ class Autosave(QObject):
     -------
     saved : Record as the store returned it
     failed : sentence; the records concerned are kept and tried again
+    refused : (Record, sentence), a record that can never be saved, such as one of a frame that cannot be decoded
     restored : (loop id, task id, list of Record)
     holdings : Holdings
     tasks : list of Task that the folder knows
@@ -66,6 +68,7 @@ class Autosave(QObject):
 
     saved = Signal(object)
     failed = Signal(str)
+    refused = Signal(object, str)
     restored = Signal(str, str, object)
     holdings = Signal(object)
     tasks = Signal(object)
@@ -172,17 +175,25 @@ class Autosave(QObject):
                 assert store is not None
                 pixels = save.loop[save.record.frame]
                 record = store.save(save.record, frame=pixels, task=save.task)
-            except Exception as error:  # noqa: BLE001 - the boundary of the thread: kept, told once, tried again
+            except (StoreError, OSError) as error:
                 self._store = None
                 if not self._complained:
                     self._complained = True
                     self._send("failed", f"Not saved yet: {explain(error, 'saving')}")
                 return
-            with self._lock:
-                if self._waiting.get(save.key) is save:
-                    del self._waiting[save.key]
+            except Exception as error:  # noqa: BLE001 - the boundary of the thread: trying again would change nothing
+                self._forget(save)
+                self._send("refused", save.record, f"Not saved: {explain(error, 'saving')}")
+                continue
+            self._forget(save)
             self._send("saved", record)
             self._guarded(lambda task=save.task: self._count(task), "counting the saved frames")  # type: ignore[misc]
+
+    def _forget(self, save: Save) -> None:
+        """Take a record off the list, unless a newer one of the same frame has taken its place."""
+        with self._lock:
+            if self._waiting.get(save.key) is save:
+                del self._waiting[save.key]
 
     def _withdraw(self, loop_id: str, task: Task, frame: int) -> None:
         def work() -> None:

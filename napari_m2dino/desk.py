@@ -57,7 +57,7 @@ class Desk(QObject):
         self.checkpoints: list[Checkpoint] = []
         self.checkpoint: Checkpoint | None = None
         self.looked = False
-        self._results: dict[tuple[str, str], ResultLayer] = {}
+        self._results: dict[tuple[int, str], ResultLayer] = {}
         self._task_of_loop: dict[str, str] = {}
         self._listening: list[tuple[Any, Callable[..., None]]] = []
         try:
@@ -72,7 +72,7 @@ class Desk(QObject):
         """Start following the viewer."""
         for layer in self.viewer.layers:
             if result := result_of(layer):
-                self._results[(result.loop.identity, result.task.id)] = result
+                self._results[(id(result.loop), result.task.id)] = result
         layers = self.viewer.layers
         self._listen(layers.selection.events.active, self._find_loop)
         self._listen(layers.events.inserted, self._find_loop)
@@ -153,10 +153,10 @@ class Desk(QObject):
         self.result = None
         if self.loop is not None and self.task is not None:
             self._task_of_loop[self.loop.identity] = self.task.id
-            key = (self.loop.identity, self.task.id)
+            # By object, not by identity: the same loop opened twice has two layers, and a session for each.
+            key = (id(self.loop), self.task.id)
             known = self._results.get(key)
-            if known is None or known.loop is not self.loop:
-                # The same loop opened again from another place brings a new layer, and a session of its own.
+            if known is None:
                 known = self._results[key] = KINDS[self.task.type](LoopSession(self.loop, self.task))
             self.result = known
             self._bring_to_front(known)
@@ -180,9 +180,13 @@ class Desk(QObject):
             return False
         return not self.session.has_proposals_of(self.checkpoint.card.id)
 
-    def result_for(self, loop_id: str, task_id: str) -> ResultLayer | None:
-        """Return the values of any loop and task opened so far."""
-        return self._results.get((loop_id, task_id))
+    def results_for(self, loop_id: str, task_id: str) -> list[ResultLayer]:
+        """Return the values of a task on a loop that is in the viewer, once for each time that it was opened."""
+        return [
+            result
+            for result in self._results.values()
+            if (result.loop.identity, result.task.id) == (loop_id, task_id) and self.shows(result.loop)
+        ]
 
     def show_result(self, result: ResultLayer) -> None:
         """See to it that the layer of `result` is in the viewer, with all that is known on it."""

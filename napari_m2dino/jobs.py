@@ -159,7 +159,8 @@ class PredictionJobs(QObject):
             notes = [explain(error, "predicting")]
         text = notes[0] if len(notes) == 1 else f"{notes[0]} ({len(notes)} frames in all)" if notes else ""
         stopped = should_stop() and done < len(request.frames)
-        self._send("ended", Outcome(request.generation, done, stopped, failed, text, time.monotonic() - began))
+        predicted = max(done - len(notes), 0) if not failed else done
+        self._send("ended", Outcome(request.generation, predicted, stopped, failed, text, time.monotonic() - began))
 
     def _run(self, request: Request, model: Model, should_stop: Callable[[], bool], notes: list[str]) -> Iterator[int]:
         """Predict frame after frame, passing over damaged ones; yield how many frames are done."""

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.autosave import RETRY_S, Autosave, Holdings, Save
 from napari_m2dino.desk import Desk
+from napari_m2dino.loop_array import LoopArray
 from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.result_layers.classes import ClassResult
 from napari_m2dino.review import next_frame
@@ -49,6 +50,7 @@ class Reviewing(QObject):
         desk.frame_changed.connect(self._frame_changed)
         autosave.saved.connect(self._saved)
         autosave.failed.connect(self._failed)
+        autosave.refused.connect(self._refused)
         autosave.restored.connect(self._restored)
         autosave.holdings.connect(self._counted)
 
@@ -83,6 +85,9 @@ class Reviewing(QObject):
             self._look_at(self._shown)
         self._shown = frame
         self._result.session.watch(frame)
+        data = getattr(self.desk.loop_layer(), "data", None)
+        if isinstance(data, LoopArray) and frame in data.damaged:
+            self.desk.tell(data.damaged[frame], "warning")
         self.changed.emit()
 
     def _session_changed(self) -> None:
@@ -205,10 +210,17 @@ class Reviewing(QObject):
         self.desk.tell(sentence, "error")
         self.changed.emit()
 
+    def _refused(self, record: Record, sentence: str) -> None:
+        for result in self.desk.results_for(record.loop_id, record.task_id):
+            result.session.take_back(record.frame)
+        self.desk.tell(sentence, "error")
+        self.changed.emit()
+
     def _restored(self, loop_id: str, task_id: str, records: list[Record]) -> None:
-        result = self.desk.result_for(loop_id, task_id)
-        if result is None:
-            return
+        for result in self.desk.results_for(loop_id, task_id):
+            self._put_back(result, records)
+
+    def _put_back(self, result: ResultLayer, records: list[Record]) -> None:
         session = result.session
         fresh = [r for r in records if r.frame < len(result.loop) and not session.is_decided(r.frame)]
         # Frames changed since the question was asked are the person's newer word.

@@ -22,6 +22,7 @@ from napari_m2dino.loop_layer import image_layer
 from napari_m2dino.places import dataset_folder, remember_dataset_folder
 from napari_m2dino.predicting import Predicting
 from napari_m2dino.reviewing import Reviewing
+from napari_m2dino.session import FrameState
 from napari_m2dino.training_process import TrainingProcess
 
 if TYPE_CHECKING:
@@ -92,14 +93,16 @@ class Workshop(QObject):
         }
 
     def class_in_words(self) -> str:
-        """Return the class of the frame shown and its probability; empty for other kinds of task."""
+        """Return the class of the frame shown, and whose word it is; empty for other kinds of task."""
         desk = self.desk
         if desk.task is None or desk.result is None or desk.task.type != "classification":
             return ""
         value = desk.result.value(desk.frame)
         if not isinstance(value, ClassProbabilities):
-            return f"{desk.task.title}: no class yet"
-        return f"{desk.task.title}: {desk.task.label_names[value.index]} {value.probabilities[value.index]:.2f}"
+            return ""
+        name = desk.task.label_names[value.index]
+        by_hand = desk.result.session.state(desk.frame) is not FrameState.PROPOSED
+        return f"{name} (yours)" if by_hand else f"model: {name} {value.probabilities[value.index]:.2f}"
 
     # -- files -------------------------------------------------------------------------------------------------------
     def open_loop(self, path: Path) -> None:

@@ -59,7 +59,7 @@ class M2DinoDock(QWidget):
         self.improve.folder_wanted.connect(workshop.move_dataset)
         desk.told.connect(self._tell)
         desk.session_changed.connect(self._bind_keys)
-        desk.loop_changed.connect(self._say_what_to_press)
+        desk.session_changed.connect(self._say_what_to_press)
         workshop.predicting.arrived.connect(self._show_overlay)
         workshop.reviewing.changed.connect(self._show_overlay)
         workshop.predicting.changed.connect(self.review.refresh)
@@ -125,9 +125,14 @@ class M2DinoDock(QWidget):
             show_error(message.text)
 
     def _say_what_to_press(self) -> None:
-        loop = self.workshop.desk.loop
-        if loop is not None:
-            self._tell(Message(f"Choose a task and press “All {len(loop)} frames” to see what the model finds."))
+        desk = self.workshop.desk
+        if desk.loop is None:
+            return
+        known = desk.checkpoint is not None and desk.checkpoint.report(desk.task) is not None
+        if known and desk.outdated:
+            self._tell(Message(f"Press “All {len(desk.loop)} frames” to see what the model finds."))
+        elif desk.task is not None and not known:
+            self._tell(Message("Press “New label” to label by hand, or choose a task that the model knows."))
 
     def _show_training(self, _path: str = "") -> None:
         """Scroll to the training, on screens too low for the whole dock, once it has its room."""

@@ -133,6 +133,8 @@ def outcome(run: Run) -> str:
         lines.append("Other tasks changed: " + "; ".join(worse))
     elif same:
         lines.append(f"{same} other tasks: unchanged")
+    elif len(run.after) == 1:
+        lines.append("Other tasks: unchanged, for only this one learned")
     return "\n".join(lines)
 
 

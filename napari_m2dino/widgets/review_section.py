@@ -56,6 +56,7 @@ class ReviewSection(Section):
         self.strip.chosen.connect(desk.go_to)
         desk.session_changed.connect(self._new_session)
         reviewing.changed.connect(self.refresh)
+        desk.checkpoint_changed.connect(self.refresh)
         self._new_session()
 
     def _choose_order(self, index: int) -> None:
@@ -100,6 +101,9 @@ class ReviewSection(Section):
         asked = not self.desk.outdated or state is FrameState.CHANGED
         set_main(self.accept, waiting and asked)
         set_main(self.next, not waiting and asked and counts.to_go > 0)
+        checkpoint = self.desk.checkpoint
+        unknown = checkpoint is not None and checkpoint.report(self.desk.task) is None
+        set_main(self.new_label, unknown and counts.blank == len(states))
         self.take_back.setEnabled(state.decided or state is FrameState.CHANGED)
 
     def _show_class(self, frame: int) -> None:

@@ -64,7 +64,7 @@ def test_boxes_and_points_and_classes(echo_dock: M2DinoDock, qtbot: QtBot, hand:
     assert echo_dock.review.classes.isVisible()
     overlay = text_overlay(echo_dock.viewer)
     assert overlay.visible
-    assert overlay.text.startswith("Breast")
+    assert overlay.text.startswith("model: ")
     desk.choose_task(desk.tasks["FUGC"])
     assert not overlay.visible
     assert not echo_dock.review.classes.isVisible()

@@ -15,6 +15,8 @@ import pytest
 from m2dino.data.store import Store
 from m2dino.values import Box, ClassProbabilities
 from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.examples import get_path
 from pytestqt.qtbot import QtBot
 
@@ -233,3 +235,31 @@ def test_two_loops_keep_their_own_work(echo_dock: M2DinoDock, hand: Any, qtbot: 
     echo_dock.viewer.layers.selection.active = first
     assert desk.session.state(1) is FrameState.ACCEPTED
     assert len(desk.session.states()) == 30
+
+
+def test_a_damaged_frame_is_shown_skipped_and_never_blocks_the_saving_of_others(
+    dock: M2DinoDock, hand: Any, qtbot: QtBot, tmp_path: Path, dataset: Path
+) -> None:
+    cine = dcmread(get_path("ybr_color"))
+    frames = list(generate_frames(cine.PixelData, number_of_frames=30))
+    frames[7] = frames[7][:40]
+    cine.PixelData = encapsulate(frames)
+    cine.save_as(tmp_path / "damaged.dcm")
+    desk = dock.workshop.desk
+    dock.workshop.open_loop(tmp_path / "damaged.dcm")
+    qtbot.waitUntil(lambda: desk.loop is not None, timeout=10_000)
+    desk.choose_task(desk.tasks["carotid_artery"])
+    hand.predict_all(dock)
+    assert "Predicted 29 frames" in dock.message.text()
+    assert desk.session.state(7) is FrameState.BLANK
+    desk.go_to(7)
+    qtbot.wait(100)
+    assert "damaged" in dock.review.frame.text()
+    hand.paint(dock, 7, 50, 50)
+    hand.click(dock.review.accept)
+    desk.go_to(8)
+    hand.click(dock.review.accept)
+    hand.all_saved(dock)
+    with Store.open(dataset) as store:
+        assert [record.frame for record in store.records()] == [8]
+    assert not desk.session.is_decided(7)

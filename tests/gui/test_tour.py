@@ -1,0 +1,37 @@
+"""The tour is a test too: the whole round on the sample loop, in a process of its own as `make run` has it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from m2dino.errors import UsageError
+from m2dino.network.card import bundled_checkpoint
+
+
+@pytest.mark.timeout(1300)
+def test_every_station_is_reached(tmp_path: Path, checkpoint: Path) -> None:
+    command = [sys.executable, "-m", "napari_m2dino.tour", "--out", str(tmp_path / "tour")]
+    try:
+        bundled_checkpoint()
+    except UsageError:
+        command += ["--checkpoint", str(checkpoint)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    report = (tmp_path / "tour" / "report.md").read_text()
+    pictures = sorted((tmp_path / "tour").glob("*.png"))
+    assert len(pictures) == 10
+    assert all(picture.stat().st_size > 20_000 and picture.name in report for picture in pictures)
+    assert re.search(r"peak memory: window \d+ MiB, training process \d+ MiB", report)
