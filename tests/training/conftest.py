@@ -6,21 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from m2dino.network.config import Architecture, preset
+from m2dino.network.config import Architecture
 from m2dino.tasks import builtin_tasks
 from m2dino.training.data import TrainingData, gather
 
-from tests.synthetic import SIZE, make_root
+from tests.synthetic import SMALL, make_root
 
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def small() -> Architecture:
-    """The tiny preset, made smaller where that costs nothing of what is tested."""
-    return preset("tiny").with_options(
-        image_size=SIZE, num_experts=2, moe_from=9, decoder_width=16, detail_width=8, task_dim=8
-    )
+    return SMALL
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,204 @@
+"""Fine-tuning on corrections: one task learns, the others stay as they were, and it can be stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from m2dino.data.store import Store
+from m2dino.errors import TooLittleDataError, TrainingError
+from m2dino.metrics import Metric
+from m2dino.network.card import read_card
+from m2dino.network.checkpoint import load_checkpoint
+from m2dino.network.heads import Output
+from m2dino.network.model import M2Dino
+from m2dino.predictor import load_model
+from m2dino.tasks import Label, Task
+from m2dino.training.data import TrainingData
+from m2dino.training.finetune import FinetuneProgress, FinetuneResult, FinetuneSettings, finetune
+from m2dino.training.shared import harmed_tasks
+
+from tests.synthetic import SIZE, TASKS, make_checkpoint, make_store, picture
+
+QUICK = FinetuneSettings(steps=4, pictures=10, checks=2)
+OWN = Task("my_lumen", "segmentation", (Label("background"), Label("lumen")), "Mine")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
+
+
+def tuned(base: Path, store: Path, task_id: str, out: Path, **more: object) -> FinetuneResult:
+    settings = more.pop("settings", QUICK)
+    with Store.open(store) as opened:
+        return finetune(opened, task_id, base, out, settings=settings, device="cpu", **more)  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
+def answers(path: Path) -> dict[str, Output]:
+    net: M2Dino = load_checkpoint(path)[0]
+    images = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    return {task_id: net(images, task_id) for task_id in net.tasks}
+
+
+def changed(one: dict[str, Output], other: dict[str, Output]) -> set[str]:
+    def same(a: Output, b: Output) -> bool:
+        return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+    return {task_id for task_id in one if not same(one[task_id], other[task_id])}
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("kind", list(TASKS))
+def test_only_the_one_task_changes(kind: str, base: Path, tmp_path: Path) -> None:
+    """The others answer bit for bit as before; and the checkpoint that it started from is untouched."""
+    store, out = make_store(tmp_path / "store", kind), tmp_path / "new" / "tuned.safetensors"
+    before = digest(base)
+    events: list[FinetuneProgress] = []
+    result = tuned(base, store, TASKS[kind], out, on_progress=events.append)
+    assert digest(base) == before
+    assert changed(answers(base), answers(out)) == {TASKS[kind]}
+    assert (result.train, result.heldout, result.loops, result.stopped, result.harmed) == (4, 2, 1, False, ())
+    assert result.before.keys() == result.after.keys() == {TASKS[kind]}
+    card = read_card(out)
+    assert card == result.card
+    assert card.parent_id == read_card(base).id != card.id
+    assert card.tasks[TASKS[kind]].n_train == 10 + 4
+    assert card.tasks[TASKS[kind]].metrics
+    assert [event.done for event in events] == [0, 1, 2, 3, 4]
+    assert [event.metric is not None for event in events] == [False, False, True, False, True]
+
+
+def test_a_task_of_ones_own_starts_from_nothing_and_a_second_tuning_builds_on_it(base: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    result = tuned(base, make_store(tmp_path / "own", task=OWN), OWN.id, first)
+    assert result.before == {}
+    assert set(result.after) == {OWN.id}
+    assert changed(answers(base), answers(first)) == set()
+    assert read_card(first).tasks[OWN.id].task == OWN
+    assert load_model(first, "cpu").predict_frames([picture(0)[0]], OWN)[0].confidence >= 0
+    tuned(first, make_store(tmp_path / "points", "regression"), TASKS["regression"], second)
+    assert changed(answers(first), answers(second)) == {TASKS["regression"]}
+    assert read_card(second).parent_id == read_card(first).id
+
+
+def test_it_learns_from_a_few_corrections(base: Path, tmp_path: Path) -> None:
+    settings = FinetuneSettings(steps=60, pictures=32, checks=4)
+    store = make_store(tmp_path / "store", loops=3, frames=5)
+    result = tuned(base, store, TASKS["segmentation"], tmp_path / "out.safetensors", settings=settings)
+    before, after = (scores[TASKS["segmentation"]]["DSC"].value for scores in (result.before, result.after))
+    assert (result.train, result.heldout, result.loops) == (10, 5, 3)
+    assert after > max(0.8, before + 0.1), (before, after)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_too_few_frames_are_refused_in_words(frames: int, base: Path, tmp_path: Path) -> None:
+    store, out = make_store(tmp_path / "store", frames=frames), tmp_path / "out.safetensors"
+    with pytest.raises(TooLittleDataError) as caught:
+        tuned(base, store, TASKS["segmentation"], out)
+    assert f"{TASKS['segmentation']}: {frames} corrected or accepted frames; at least 4" in str(caught.value)
+    with pytest.raises(TooLittleDataError, match="lung: 0 corrected"):
+        tuned(base, store, "lung", out)
+    assert not out.exists()
+
+
+def test_a_task_that_the_base_knows_otherwise_is_refused(base: Path, tmp_path: Path) -> None:
+    other = Task(TASKS["regression"], "regression", (Label("a"), Label("b"), Label("c")), "three points")
+    mine = tmp_path / "three.safetensors"
+    store = make_store(tmp_path / "store", task=Task(other.id, "segmentation", OWN.labels, "t"))
+    with pytest.raises(TrainingError, match="rename one of the two"):
+        tuned(base, store, other.id, mine)
+    assert not mine.exists()
+
+
+def test_stopping_keeps_the_best_state_so_far(base: Path, tmp_path: Path) -> None:
+    store, out = make_store(tmp_path / "store"), tmp_path / "out.safetensors"
+    seen: list[FinetuneProgress] = []
+    settings = FinetuneSettings(steps=40, pictures=8, checks=8)
+
+    def checked_twice() -> bool:
+        return sum(event.metric is not None for event in seen) >= 2
+
+    result = tuned(
+        base, store, TASKS["segmentation"], out, settings=settings, on_progress=seen.append, should_stop=checked_twice
+    )
+    assert result.stopped
+    assert seen[-1].done == 10
+    assert changed(answers(base), answers(out)) == {TASKS["segmentation"]}
+
+
+@pytest.mark.parametrize("stop", [lambda seen: True, lambda seen: bool(seen) and seen[-1].done >= 1])
+def test_stopped_before_anything_was_learnt_makes_no_checkpoint(
+    stop: Callable[[list[FinetuneProgress]], bool], base: Path, tmp_path: Path
+) -> None:
+    store, out = make_store(tmp_path / "store"), tmp_path / "out.safetensors"
+    seen: list[FinetuneProgress] = []
+    with pytest.raises(TrainingError, match="Stopped before anything was learnt"):
+        tuned(base, store, TASKS["segmentation"], out, on_progress=seen.append, should_stop=lambda: stop(seen))
+    assert not out.exists()
+
+
+def test_the_same_corrections_give_the_same_network(base: Path, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store")
+    for name in ("a", "b"):
+        tuned(base, store, TASKS["segmentation"], tmp_path / f"{name}.safetensors")
+    one, other = (load_checkpoint(tmp_path / f"{name}.safetensors")[0].state_dict() for name in ("a", "b"))
+    assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_a_held_out_frame_never_trains_even_when_more_are_added(base: Path, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", frames=6)
+    held = set()
+    for frames in (6, 9, 14):
+        make_store(tmp_path / "store", frames=frames)
+        tuned(base, store, TASKS["segmentation"], tmp_path / "out.safetensors", settings=QUICK)
+        with Store.open(store) as opened:
+            sides = opened.holdout(TASKS["segmentation"])
+        assert len(sides) == frames
+        assert held <= {key for key, held_out in sides.items() if held_out}
+        held = {key for key, held_out in sides.items() if held_out}
+
+
+def test_the_shared_form_wants_data_to_replay(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="--replay"):
+        tuned(base, make_store(tmp_path / "store"), TASKS["segmentation"], tmp_path / "o.safetensors", form="shared")
+
+
+def test_the_shared_form_replays_the_others_and_measures_them(base: Path, root: Path, tmp_path: Path) -> None:
+    store, out = make_store(tmp_path / "store"), tmp_path / "out.safetensors"
+    result = tuned(base, store, TASKS["segmentation"], out, form="shared", replay=[root])
+    assert set(result.before) == set(result.after) == set(TASKS.values())
+    assert set(result.harmed) <= set(TASKS.values()) - {TASKS["segmentation"]}
+    old, new = (load_checkpoint(path)[0].state_dict() for path in (base, out))
+    moved = {key for key, value in old.items() if not torch.equal(value, new[key])}
+    assert not [key for key in moved if key.startswith(("backbone.vit.", "detail."))], "the task-free half stays"
+    assert [key for key in moved if ".moe." in key]
+    assert all(value.isfinite().all() for value in new.values())
+    card = read_card(out)
+    assert card.training["form"] == "shared"
+    assert all(report.metrics for report in card.tasks.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "old", "new", "harmed"),
+    [
+        ("segmentation", "DSC", Metric(0.9, 0.85, 0.95, 9), 0.86, False),
+        ("segmentation", "DSC", Metric(0.9, 0.85, 0.95, 9), 0.84, True),
+        ("segmentation", "DSC", Metric(0.9, float("nan"), float("nan"), 1), 0.89, True),
+        ("regression", "MRE", Metric(8.0, 6.0, 10.0, 9), 11.0, True),
+        ("regression", "MRE", Metric(8.0, 6.0, 10.0, 9), 5.0, False),
+    ],
+)
+def test_a_task_that_fell_out_of_its_interval_is_named(
+    kind: str, metric: str, old: Metric, new: float, harmed: bool, data: TrainingData
+) -> None:
+    before, after = {TASKS[kind]: {metric: old}}, {TASKS[kind]: {metric: Metric(new, new, new, 9)}}
+    assert harmed_tasks(before, after, data, "another") == ((TASKS[kind],) if harmed else ())
+    assert harmed_tasks(before, after, data, TASKS[kind]) == ()
