@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 
@@ -31,7 +32,10 @@ def build_app() -> typer.Typer:
 def main() -> None:
     """Run the command line and exit."""
     try:
-        build_app()()
+        try:
+            build_app()()
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone can still be told from a mistake
     except M2DinoError as error:
         print(f"m2dino: {error}", file=sys.stderr)
         sys.exit(1)
@@ -39,6 +43,15 @@ def main() -> None:
         print("m2dino: stopped.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output (such as `head`) has gone: not a mistake, and nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        _leave_without_a_reader()
+    except SystemExit as leaving:
+        # The command-line library meets a broken pipe before us, and leaves with 1.
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        _leave_without_a_reader()
+
+
+def _leave_without_a_reader() -> NoReturn:
+    """Exit as done: the reader of our output (such as `head`) has gone, and nothing is left to say."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
