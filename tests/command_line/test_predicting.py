@@ -1,0 +1,122 @@
+"""`m2dino predict` and `m2dino evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import m2dino as engine
+import numpy as np
+import pytest
+from m2dino.values import Box, Mask
+from PIL import Image
+
+from tests.command_line.conftest import Run, assert_one_sentence, done, m2dino
+from tests.synthetic import HEIGHT, TASKS, WIDTH
+
+
+def predicted(
+    loop: Path, kind: str, checkpoint: Path, out: Path, *more: object, run: Run = m2dino
+) -> tuple[Path, dict[str, object]]:
+    words = ("predict", loop, "--task", TASKS[kind], "--checkpoint", checkpoint, "--device", "cpu", "-o", out, *more)
+    folder = Path(done(*words, run=run).strip())
+    return folder, json.loads((folder / "predictions.json").read_text(encoding="utf-8"))
+
+
+def test_masks_are_written_beside_their_list(loop: Path, checkpoint: Path, tmp_path: Path) -> None:
+    folder, about = predicted(loop, "segmentation", checkpoint, tmp_path / "out", "--frames", "1:3")
+    opened = engine.open_loop(loop)
+    assert folder.parent == tmp_path / "out"
+    assert folder.name == f"{opened.identity[:16]}_{TASKS['segmentation']}"
+    assert (about["loop"], about["height"], about["width"]) == (opened.identity, HEIGHT, WIDTH)
+    assert about["mm_per_px"] is None
+    assert about["labels"] == ["background", "lumen"]
+    entries = about["predictions"]
+    assert isinstance(entries, list)
+    assert [entry["frame"] for entry in entries] == [1, 2]
+    model = engine.load_model(checkpoint, "cpu")
+    assert about["model"] == model.id
+    for entry, expected in zip(
+        entries, engine.predict(opened, TASKS["segmentation"], model, frames=[1, 2]), strict=True
+    ):
+        labels = np.asarray(Image.open(folder / entry["mask"]))
+        assert labels.dtype == np.uint8
+        assert Mask(labels) == expected.value
+        assert entry["confidence"] == pytest.approx(expected.confidence, abs=1e-4)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "mask_000001.png",
+        "mask_000002.png",
+        "predictions.json",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["classification", "detection", "regression"])
+def test_other_values_are_in_the_list(kind: str, loop: Path, checkpoint: Path, tmp_path: Path, inside: Run) -> None:
+    folder, about = predicted(loop, kind, checkpoint, tmp_path / "out", run=inside)
+    entries = about["predictions"]
+    assert isinstance(entries, list)
+    assert [entry["frame"] for entry in entries] == [0, 1, 2, 3]
+    for entry in entries:
+        if kind == "classification":
+            assert entry["class"] == ["benign", "malignant"][entry["index"]]
+            assert sum(entry["probabilities"]) == pytest.approx(1)
+        elif kind == "detection":
+            y_min, x_min, y_max, x_max = Box(*entry["box"]).as_tuple()
+            assert 0 <= y_min <= y_max <= HEIGHT
+            assert 0 <= x_min <= x_max <= WIDTH
+        else:
+            assert set(entry["points"]) == {"internal os", "external os"}
+            assert all(len(point) == 2 for point in entry["points"].values())
+    assert [path.name for path in folder.iterdir()] == ["predictions.json"]
+
+
+def test_no_name_of_a_file_gets_about(loop: Path, checkpoint: Path, tmp_path: Path, inside: Run) -> None:
+    folder, _ = predicted(loop, "detection", checkpoint, tmp_path / "out", run=inside)
+    assert "DOE" not in (folder / "predictions.json").read_text(encoding="utf-8")
+    assert "DOE" not in folder.name
+
+
+def test_scoring_written_predictions_equals_scoring_the_checkpoint(
+    root: Path, checkpoint: Path, tmp_path: Path, inside: Run
+) -> None:
+    out = tmp_path / "out"
+    said = done("predict", "--fmuia", root, "--checkpoint", checkpoint, "--device", "cpu", "-o", out)
+    assert said == f"{out}: 32 predictions\n"
+    mask = np.asarray(Image.open(out / "Data" / "masks" / "3.png"))
+    assert mask.shape == (HEIGHT, WIDTH)
+    written = json.loads(done("evaluate", root, "--predictions", out, "--json", run=inside))
+    direct = json.loads(done("evaluate", root, "--checkpoint", checkpoint, "--device", "cpu", "--json", run=inside))
+    assert written == direct
+    assert {kind: list(tasks) for kind, tasks in direct.items()} == {kind: [task] for kind, task in TASKS.items()}
+    assert set(direct["segmentation"][TASKS["segmentation"]]) >= {"DSC", "HD"}
+    assert set(direct["classification"][TASKS["classification"]]) >= {"Accuracy", "AUC", "F1_macro", "F1_weighted"}
+    assert set(direct["detection"][TASKS["detection"]]) == {"IoU"}
+    assert set(direct["regression"][TASKS["regression"]]) == {"MRE"}
+    table = done("evaluate", root, "--predictions", out, run=inside)
+    assert all(task_id in table for task_id in TASKS.values())
+
+
+def test_mistakes_are_answered_in_one_sentence(
+    loop: Path, root: Path, checkpoint: Path, tmp_path: Path, inside: Run
+) -> None:
+    out, text = tmp_path / "out", tmp_path / "text.txt"
+    text.write_text("not a loop")
+    known = ("--checkpoint", checkpoint, "--device", "cpu", "-o", out)
+    segment = ("--task", TASKS["segmentation"], *known)
+    for words, says in (
+        (("predict", loop, *known), ("--task",)),
+        (("predict", loop, "--task", "organ_cls", *known), ("never trained", "organ_cls")),
+        (("predict", tmp_path / "none.dcm", *segment), ("none.dcm",)),
+        (("predict", text, *segment), ("text.txt",)),
+        (("predict", loop, *segment, "--frames", "9:"), ("--frames 9:", "0 to 3")),
+        (("predict", loop, *segment, "--frames", "a:b"), ("--frames a:b",)),
+        (("predict", loop, "--task", "lung", "--checkpoint", text, "-o", out), ("text.txt",)),
+        (("predict", "--fmuia", root, "--task", "lung", *known), ("--fmuia alone",)),
+        (("predict", "--fmuia", tmp_path, *known), ("csv_files",)),
+        (("evaluate", root, "--predictions", tmp_path / "none"), ("none",)),
+        (("evaluate", root, "--predictions", out, "--checkpoint", checkpoint), ("not both",)),
+        (("evaluate", root, "--checkpoint", checkpoint, "--device", "gpu"), ("gpu",)),
+    ):
+        assert_one_sentence(inside(*words), *says)
+    assert_one_sentence(m2dino("predict", loop, "--task", "organ_cls", *known), "never trained")
+    assert not out.exists()
