@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from m2dino.cine.loop import CineLoop
 
 PathOrPaths = str | PathLike[str] | Sequence[str | PathLike[str]]
-LayerData = tuple[Any, dict[str, Any], str]
+LayerData = tuple[Any, ...]
+NOTHING: list[LayerData] = [(None,)]
+"""What napari takes to mean: read, and there is no layer to add."""
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
@@ -19,7 +21,28 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
 
     Whether it is a loop is found out by reading: a file of the right name that is not one gives a clear error then.
     """
-    return read if all(one.exists() for one in _paths(path)) else None
+    return read_or_tell if all(one.exists() for one in _paths(path)) else None
+
+
+def read_or_tell(path: PathOrPaths) -> list[LayerData]:
+    """Read as `read` does; with a window open, show an error as its sentence, where napari would hide it in a trace.
+
+    Raises
+    ------
+    LoopError
+        As `read`, where there is no window to show it in.
+    """
+    from m2dino.errors import M2DinoError
+    from napari import current_viewer
+    from napari.utils.notifications import show_error
+
+    try:
+        return read(path)
+    except M2DinoError as error:
+        if current_viewer() is None:
+            raise
+        show_error(str(error))
+        return NOTHING
 
 
 def read(path: PathOrPaths) -> list[LayerData]:

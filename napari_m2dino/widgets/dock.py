@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QHideEvent
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
 from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_m2dino.errors import Message
@@ -106,6 +106,7 @@ class M2DinoDock(QWidget):
         below.addWidget(notice)
         layout.addLayout(below)
         self.setMinimumWidth(WIDTH)
+        self.setAcceptDrops(True)
         self.resize(WIDTH, 900)
 
     # -- looks -------------------------------------------------------------------------------------------------------
@@ -156,6 +157,18 @@ class M2DinoDock(QWidget):
             if not any(provider is one for one in self._bound):
                 bind(provider, actions)
                 self._bound.append(provider)
+
+    # -- drag and drop -----------------------------------------------------------------------------------------------
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        data = event.mimeData() if event is not None else None
+        if event is not None and data is not None and any(url.isLocalFile() for url in data.urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        data = event.mimeData() if event is not None else None
+        for url in data.urls() if data is not None else []:
+            if url.isLocalFile():
+                self.workshop.open_loop(Path(url.toLocalFile()))
 
     # -- the end -----------------------------------------------------------------------------------------------------
     def close_down(self) -> None:

@@ -50,9 +50,7 @@ class LoopSection(Section):
         loop = self.desk.loop
         self.name.say(loop.name if loop else "No loop yet")
         self.facts.say(
-            facts_of(loop)
-            if loop
-            else "Drop a DICOM cine, a video or a folder of images on the window, or open the sample."
+            facts_of(loop) if loop else "Drop a DICOM cine, a video or a folder of images here, or open the sample."
         )
         self.facts.setToolTip(loop.calibration_reason if loop else "")
         self.sample.setVisible(loop is None)

@@ -19,6 +19,7 @@ from m2dino.tasks import load_tasks
 from napari.viewer import Viewer
 from pydicom.examples import get_path
 
+from napari_m2dino.torch_import import keep_triton_out
 from napari_m2dino.widgets.dock import M2DinoDock
 
 KNOWN = ("carotid_artery", "breast_2cls", "thyroid_nodule_det", "FUGC")
@@ -68,6 +69,7 @@ def hand(qtbot: QtBot) -> Hand:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the tiny preset that knows one task of each type, with random weights and small images."""
+    keep_triton_out()  # a window may have been open before
     import torch
     from m2dino.network.card import ModelCard, TaskReport
     from m2dino.network.checkpoint import save_checkpoint

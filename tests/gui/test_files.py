@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import m2dino
@@ -11,6 +12,8 @@ import pytest
 from m2dino.errors import LoopError, StoreWriteError, UsageError
 from m2dino.values import Box
 from napari.layers import Image, Labels, Points, Shapes
+from napari.utils.notifications import notification_manager
+from napari.viewer import Viewer
 from npe2 import PluginManager, PluginManifest
 from npe2.io_utils import read, write
 from PIL import Image as Picture
@@ -63,6 +66,16 @@ def test_what_is_no_loop_is_a_clear_sentence(tmp_path: Path) -> None:
     (tmp_path / "letter.dcm").write_text("Dear colleague")
     with pytest.raises(LoopError, match=r"letter\.dcm"):
         read([str(tmp_path / "letter.dcm")], stack=False, plugin_name="napari-m2dino")
+
+
+def test_in_a_window_a_bad_file_is_told_and_nothing_opens(
+    make_napari_viewer: Callable[..., Viewer], tmp_path: Path
+) -> None:
+    viewer = make_napari_viewer()
+    (tmp_path / "letter.dcm").write_text("Dear colleague")
+    assert viewer.open(tmp_path / "letter.dcm", plugin="napari-m2dino") == []
+    told = [note.message for note in notification_manager.records]
+    assert any("letter.dcm" in message and "Traceback" not in message for message in told)
 
 
 def test_the_samples_are_real_loops() -> None:

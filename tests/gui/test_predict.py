@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from m2dino.values import ClassProbabilities
 from napari.layers import Labels, Points, Shapes
+from pydicom.examples import get_path
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
 
 from napari_m2dino.napari_compat import text_overlay
 from napari_m2dino.session import FrameState
@@ -153,3 +157,24 @@ def test_the_dock_follows_the_theme(echo_dock: M2DinoDock, theme: str) -> None:
 
     assert theme_colours(echo_dock.viewer)["current"] in echo_dock.styleSheet()
     assert echo_dock.width() <= 420
+
+
+def test_a_file_dropped_on_the_dock_is_opened(dock: M2DinoDock, qtbot: QtBot) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(get_path("ybr_color")))])
+    place, action = QPointF(20, 20), Qt.DropAction.CopyAction
+    event = QDropEvent(place, action, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    dock.dropEvent(event)
+    qtbot.waitUntil(lambda: dock.workshop.desk.loop is not None, timeout=10_000)
+    assert len(dock.workshop.desk.loop) == 30
+
+
+def test_a_bad_file_is_told_in_the_dock(dock: M2DinoDock, qtbot: QtBot, tmp_path: Path) -> None:
+    (tmp_path / "report.dcm").write_text("no image")
+    dock.workshop.open_loop(tmp_path / "report.dcm")
+    qtbot.waitUntil(lambda: "report.dcm" in dock.message.text(), timeout=10_000)
+    assert dock.workshop.desk.loop is None
+    (tmp_path / "model.safetensors").write_bytes(b"not a checkpoint")
+    dock.workshop.add_checkpoint(tmp_path / "model.safetensors")
+    qtbot.waitUntil(lambda: "model.safetensors" in dock.message.text(), timeout=10_000)
+    assert dock.workshop.desk.checkpoint is not None, "the model in use stays"
