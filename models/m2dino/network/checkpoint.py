@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -30,10 +31,7 @@ def write_tensors(tensors: dict[str, Tensor], metadata: dict[str, str], path: Pa
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _temporary_beside(path)
         save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary, metadata)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
@@ -42,9 +40,36 @@ def write_tensors(tensors: dict[str, Tensor], metadata: dict[str, str], path: Pa
     except (OSError, SafetensorError) as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise CheckpointWriteError(
-            f"{path}: the checkpoint cannot be written ({error}); free some space or choose another folder."
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def check_place(path: Path) -> None:
+    """Try whether a checkpoint can be written to `path`, making its folder: before the hours of work, not after.
+
+    Raises
+    ------
+    CheckpointWriteError
+        It cannot.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _temporary_beside(path).unlink()
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _temporary_beside(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _cannot_write(path: Path, error: Exception) -> CheckpointWriteError:
+    return CheckpointWriteError(
+        f"{path}: the checkpoint cannot be written ({error}); free some space or choose another folder."
+    )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

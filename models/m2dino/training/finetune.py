@@ -18,7 +18,7 @@ from m2dino.data.store import Store
 from m2dino.device import choose_device
 from m2dino.errors import TrainingError
 from m2dino.network.card import TaskReport
-from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
+from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
 from m2dino.training.corrections import Corrections, corrections
@@ -78,6 +78,7 @@ def finetune(
     NotACheckpointError, CheckpointWriteError, StoreError, DatasetError
     """
     settings = settings or FinetuneSettings()
+    check_place(out)
     start = time.monotonic()
     data = corrections(store, task_id)
     on_start(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import time
@@ -54,6 +55,8 @@ class TrainResult:
 def make_fabric(device: str = "auto") -> Fabric:
     """Return a Fabric on one device, with bfloat16 where the hardware has it."""
     chosen = choose_device(device)
+    # It writes its choice of precision to stderr by a handler of its own.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if has_bfloat16(chosen) else "32-true"
     devices: list[int] | int = [chosen.index or 0] if chosen.type == "cuda" else 1
     return Fabric(accelerator=chosen.type, devices=devices, precision=precision)

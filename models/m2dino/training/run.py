@@ -15,7 +15,7 @@ from m2dino.errors import NotACheckpointError
 from m2dino.evaluation import evaluate_rows
 from m2dino.metrics import Metric
 from m2dino.network.card import MetricValue, ModelCard, TaskReport, read_card
-from m2dino.network.checkpoint import save_checkpoint
+from m2dino.network.checkpoint import check_place, save_checkpoint
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.network.pretrained import DINOV3_LICENCE, weights_licence
@@ -90,6 +90,7 @@ def run(
     TrainingError, CheckpointWriteError, DatasetError
     """
     text = text or CardText()
+    check_place(out)
     # Not left to chance: the first weights are the seed's.
     torch.manual_seed(settings.seed)
     net = M2Dino(architecture, data.tasks.values(), pretrained=pretrained, weights=weights)
