@@ -14,6 +14,7 @@ from napari_m2dino.loop_array import LoopArray
 from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.result_layers.classes import ClassResult
 from napari_m2dino.review import next_frame
+from napari_m2dino.session import FrameState
 
 if TYPE_CHECKING:
     from m2dino.values import Value
@@ -83,8 +84,10 @@ class Reviewing(QObject):
         if self._look_soon.isActive():
             self._look_soon.stop()
             self._look_at(self._shown)
-        self._shown = frame
+        left, self._shown = self._shown, frame
         self._result.session.watch(frame)
+        if self._result.session.state(left) is FrameState.CHANGED:
+            self.desk.tell(f"Frame {left} is changed but not saved: go back and accept it.", "warning")
         data = getattr(self.desk.loop_layer(), "data", None)
         if isinstance(data, LoopArray) and frame in data.damaged:
             self.desk.tell(data.damaged[frame], "warning")
