@@ -125,12 +125,22 @@ class Desk(QObject):
                 self.choose_task(task_wanted)
             return
         self.loop = chosen
+        if len(shown) > 1:
+            self._show_only(chosen)
         self.loop_changed.emit()
         if chosen is not None:
             remembered = self._task_of_loop.get(chosen.identity)
             if task_wanted is not None or remembered in self.tasks:
                 self.task = task_wanted or self.tasks[str(remembered)]
         self._renew()
+
+    def _show_only(self, loop: CineLoop | None) -> None:
+        """Hide the layers of other loops, which would lie over this one, and fit the view to it."""
+        for layer in self.viewer.layers:
+            other = loop_of(layer)
+            if other is not None and (other is not loop or result_of(layer) is None):
+                layer.visible = other is loop
+        self.viewer.reset_view()
 
     def _stepped(self, _event: object = None) -> None:
         if self.loop is not None:

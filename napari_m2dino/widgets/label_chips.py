@@ -29,6 +29,7 @@ class LabelChips(QWidget):
         """Show the labels of the task on the desk."""
         for chip in self.chips:
             self._grid.removeWidget(chip)
+            chip.hide()
             chip.deleteLater()
         self.chips = []
         task = self.desk.task

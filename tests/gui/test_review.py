@@ -21,6 +21,7 @@ from pydicom.examples import get_path
 from pytestqt.qtbot import QtBot
 
 from napari_m2dino.layers import rectangle_from_box
+from napari_m2dino.loop_layer import loop_of
 from napari_m2dino.session import FrameState
 from napari_m2dino.widgets.dock import M2DinoDock
 
@@ -230,10 +231,13 @@ def test_two_loops_keep_their_own_work(echo_dock: M2DinoDock, hand: Any, qtbot: 
     echo_dock.workshop.open_loop(tmp_path)
     qtbot.waitUntil(lambda: desk.loop is not None and desk.loop.identity == loop.identity, timeout=10_000)
     assert desk.session.states() == [FrameState.BLANK] * 3
+    assert not first.visible, "loops would lie over each other"
     hand.predict_all(echo_dock)
     assert desk.result.layer.data.shape == (3, 60, 80)
     echo_dock.viewer.layers.selection.active = first
     assert desk.session.state(1) is FrameState.ACCEPTED
+    assert [layer.visible for layer in echo_dock.viewer.layers if loop_of(layer) is desk.loop] == [True, True]
+    assert not any(layer.visible for layer in echo_dock.viewer.layers if loop_of(layer) is not desk.loop)
     assert len(desk.session.states()) == 30
 
 
