@@ -82,7 +82,7 @@ def test_killed_at_any_moment_nothing_reported_is_lost(tmp_path: Path) -> None:
                     assert int(record.author) > step
                     last[frame] = (record.fate, int(record.author))
                 assert any(old is not None and int(old.author) == step for old in store.history(loop, frame, task))
-    assert steps > 20
+    assert steps >= TURNS  # however slow the machine is, most turns got some records through
 
 
 def test_two_programs_write_at_once(tmp_path: Path) -> None:
