@@ -102,7 +102,7 @@ def test_events_come_in_order_and_it_ends_by_itself(store: Path, checkpoint: Pat
 def test_it_can_be_told_to_stop_and_keeps_what_it_has(how: str, store: Path, checkpoint: Path, tmp_path: Path) -> None:
     """Closing stdin is what the death of the parent looks like: no orphan may go on."""
     out = tmp_path / "tuned.safetensors"
-    with child(store, checkpoint, out, "--steps", 400) as running:
+    with child(store, checkpoint, out, "--steps", 80) as running:
         running.until_learning()
         if how == "closing stdin":
             running.stdin.close()
