@@ -29,7 +29,7 @@ class Hand:
         self.dock = dock
         self.longest_gap_s = 0.0
 
-    def wait(self, until: Callable[[], bool], what: str, limit_s: float = 60.0) -> float:
+    def wait(self, until: Callable[[], bool], what: str, limit_s: float = 120.0) -> float:
         """Turn the event loop until something is so; return how long that took.
 
         Raises

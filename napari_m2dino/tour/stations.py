@@ -141,7 +141,7 @@ class Tour:
         self.hand.click(self.dock.improve.train)
         improving = self.workshop.improving
         self.hand.wait(
-            lambda: not improving.running or bool(improving.run and len(improving.run.losses) > 12), "losses", 300
+            lambda: not improving.running or bool(improving.run and len(improving.run.losses) > 12), "losses", 900
         )
 
     def finish_training(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -22,7 +21,6 @@ def test_every_station_is_reached(tmp_path: Path, checkpoint: Path) -> None:
         command += ["--checkpoint", str(checkpoint)]
     done = subprocess.run(
         command,
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
