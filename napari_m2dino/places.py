@@ -26,12 +26,11 @@ def remember_dataset_folder(folder: Path) -> None:
 
 
 def short(folder: Path) -> str:
-    """Return a folder for a narrow dock: the home folder as ~, and the middle left out where it is long."""
+    """Return a folder for a narrow dock: from the home folder on as ~, elsewhere its last two names."""
     try:
-        text = str(Path("~") / folder.relative_to(Path.home()))
+        return str(Path("~") / folder.relative_to(Path.home()))
     except ValueError:
-        text = str(folder)
-    return text if len(text) <= 44 else f"{text[:18]}…{text[-25:]}"
+        return f"…/{folder.parent.name}/{folder.name}"
 
 
 def _settings() -> QSettings:

@@ -45,14 +45,13 @@ def main() -> int:
         for number, title in enumerate(Tour(hand, report, read_truth(arguments.truth or in_checkout())).run(), start=1):
             took = time.perf_counter() - began
             name = f"{number:02d}-{title.replace(',', '').replace(' ', '-')}.png"
-            hand.pause(0.4)
-            viewer.window.screenshot(str(out / name), flash=False, canvas_only=False)
+            hand.picture(out / name)
             report.stations.append((title, took, name))
             print(f"{took:7.1f} s  {title}", flush=True)
             began = time.perf_counter()
     except TourError as error:
         report.failure = str(error)
-        viewer.window.screenshot(str(out / "failed.png"), flash=False, canvas_only=False)
+        hand.picture(out / "failed.png")
     viewer.close()
     hand.pause(0.5)
     report.write(out)

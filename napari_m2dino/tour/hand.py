@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
@@ -52,6 +53,15 @@ class Hand:
         """Let the window settle."""
         end = time.perf_counter() + seconds
         self.wait(lambda: time.perf_counter() >= end, "a pause", seconds + 60)
+
+    def picture(self, file: Path) -> None:
+        """Picture the window, without napari's notices over it."""
+        window = self.dock.window()
+        for child in window.findChildren(QWidget) if window is not None else []:
+            if type(child).__name__ == "NapariQtNotification":
+                child.close()
+        self.pause(0.4)
+        self.viewer.window.screenshot(str(file), flash=False, canvas_only=False)
 
     def click(self, button: QPushButton) -> None:
         """Click a button of the dock, which must be there and enabled."""
