@@ -23,6 +23,9 @@ KINDS = [
     ("e.avi", "mpeg4", {"g": "12", "bf": "2"}),
     ("f.mkv", "mpeg4", {"g": "300"}),
     ("g.mov", "mpeg4", {"g": "1"}),
+    ("j.wmv", "wmv2", {"g": "12"}),
+    ("k.mov", "libx264", {"g": "20", "bf": "2"}),
+    ("l.gif", "gif", {}),
     ("h.mp4", "libx264", {"g": "20", "bf": "3"}),
     ("i.mkv", "libx264", {"g": "24", "bf": "3", "x264-params": "open-gop=1"}),
 ]
@@ -84,7 +87,8 @@ def test_uneven_timestamps_give_no_frame_time(tmp_path: Path) -> None:
     loop = open_loop(video(tmp_path / "a.mkv", numbered_frames(8), "mpeg4", 1000, times))
     assert [number_of(frame) for frame in loop] == list(range(8))
     assert loop.frame_time_s is None
-    assert loop.frame_time_source is None
+    assert loop.frame_time_source == "timestamps"
+    assert loop.frame_times_s == pytest.approx([time / 1000 for time in times], abs=0.001)
 
 
 def test_coarse_ticks_still_count_as_even(tmp_path: Path) -> None:

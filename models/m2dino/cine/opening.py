@@ -117,9 +117,9 @@ def _open(path: Path) -> CineLoop:
         return ImageLoop.of_folder(path)
     match kind_of_file(path):
         case "dicom":
-            from m2dino.cine.dicom import DicomLoop
+            from m2dino.cine.dicom_opening import open_dicom
 
-            return DicomLoop(path)
+            return open_dicom(path)
         case "video":
             from m2dino.cine.video import VideoLoop
 

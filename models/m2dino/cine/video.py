@@ -26,7 +26,9 @@ from m2dino.cine.video_index import PacketStamp, VideoIndex, even_step
 from m2dino.errors import FrameDecodeError, LoopError, TruncatedLoopError, UnsupportedLoopError
 
 # Containers only: a playlist, which FFmpeg would recognise by its text, may make it open other files and addresses.
-_CONTAINERS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,asf"
+CONTAINERS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,asf,gif"
+# Without a container: only met inside DICOM.
+BARE_STREAMS = "mpegvideo,h264,hevc"
 _KEPT_ON_THE_WAY = 12
 
 
@@ -62,7 +64,7 @@ class VideoLoop(CineLoop):
         except OSError as error:
             raise UnsupportedLoopError(f"{path} cannot be read ({error.strerror}).") from None
         finally:
-            self.close()
+            self._release()
         self.name = f"video {self.identity[:8]}"
         self.calibration_reason = "a video gives no pixel size"
 
@@ -97,7 +99,7 @@ class VideoLoop(CineLoop):
                 f"{self.path} holds {packets} of the {stream.frames} frames that its index names: "
                 "it was cut short; copy it again from its source."
             )
-        self._index = VideoIndex(stamps)
+        self._index = VideoIndex(stamps, countable=self._has_times(container))
         container, stream = self._start()
         first = next(self._frames, None)
         if first is None:
@@ -111,34 +113,40 @@ class VideoLoop(CineLoop):
         else:
             self._count = 1 + sum(1 for _ in self._frames)
             step = float(1 / stream.average_rate) if stream.average_rate and self._count > 1 else None
-        self.frame_time_s = step
-        self.frame_time_source = None if step is None else "timestamps" if self._index.exact else "frame rate"
+        if step is not None:
+            self.set_times(step, "timestamps" if self._index.exact else "frame rate")
+        elif self._index.exact and stream.time_base and self._count > 1:
+            times = np.asarray(self._index.times, dtype=np.float64)
+            self.set_times(None, "timestamps", (times - times[0]) * float(stream.time_base))
         self.identity = signature.finish((self._count, self.height, self.width))
 
     def __len__(self) -> int:
         return self._count
 
-    def close(self) -> None:
-        """Forget decoded frames and let go of the file; a later look opens it again."""
-        with self._lock:
-            super().close()
-            if self._container is not None:
-                self._frames = iter(())
-                self._container.close()
-                self._container = None
+    def _release(self) -> None:
+        if self._container is not None:
+            self._frames = iter(())
+            self._container.close()
+            self._container = None
 
     def _start(self) -> tuple[InputContainer, VideoStream]:
         """Open the file (again) and stand before its first frame."""
-        self.close()
-        check_unchanged(self.path, self._stamp)
-        container = av.open(f"file:{self.path}", options={"format_whitelist": _CONTAINERS}, metadata_errors="replace")
-        self._container = container
+        self._release()
+        self._container = container = self._open_container()
         if not container.streams.video:
             raise UnsupportedLoopError(f"{self.path} has no pictures, only sound or data; choose a video.")
         stream = container.streams.video[0]
         self._frames = _decoded(container, stream)
         self._next = 0
         return container, stream
+
+    def _has_times(self, container: InputContainer) -> bool:
+        """Whether frames can be found by their times; a bare stream has no index to find them with."""
+        return container.format.name not in BARE_STREAMS.split(",")
+
+    def _open_container(self) -> InputContainer:
+        check_unchanged(self.path, self._stamp)
+        return av.open(f"file:{self.path}", options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
 
     def _seek(self, pts: int) -> None:
         """Stand before the keyframe shown at `pts` ticks, or an earlier one."""
@@ -168,10 +176,10 @@ class VideoLoop(CineLoop):
                     if frame is not None:
                         return frame
         except OSError as error:
-            self.close()
+            self._release()
             raise FrameDecodeError(f"Frame {index} of {self.path} cannot be read: {error.strerror}.") from None
         except FFmpegError:
-            self.close()
+            self._release()
         raise FrameDecodeError(f"Frame {index} of {self.path} is damaged; the other frames can still be used.")
 
     def _is_near(self, index: int) -> bool:
