@@ -29,6 +29,8 @@ from m2dino.errors import FrameDecodeError, LoopError, TruncatedLoopError, Unsup
 CONTAINERS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,asf,gif"
 # Without a container: only met inside DICOM.
 BARE_STREAMS = "mpegvideo,h264,hevc"
+# Seeking in these is by guess, and may land behind the frame.
+_WITHOUT_INDEX = ("mpegts", "mpeg")
 _KEPT_ON_THE_WAY = 12
 
 
@@ -57,6 +59,7 @@ class VideoLoop(CineLoop):
         self._frames: Iterator[VideoFrame] = iter(())
         self._next = 0
         self._turns = 0
+        self._sought = True
         try:
             self._measure()
         except FFmpegError as error:
@@ -99,7 +102,9 @@ class VideoLoop(CineLoop):
                 f"{self.path} holds {packets} of the {stream.frames} frames that its index names: "
                 "it was cut short; copy it again from its source."
             )
-        self._index = VideoIndex(stamps, countable=self._has_times(container))
+        bare = container.format.name in BARE_STREAMS.split(",")
+        self._index = VideoIndex(stamps, countable=not bare)
+        self._sought = self._index.exact and container.format.name not in _WITHOUT_INDEX
         container, stream = self._start()
         first = next(self._frames, None)
         if first is None:
@@ -140,10 +145,6 @@ class VideoLoop(CineLoop):
         self._next = 0
         return container, stream
 
-    def _has_times(self, container: InputContainer) -> bool:
-        """Whether frames can be found by their times; a bare stream has no index to find them with."""
-        return container.format.name not in BARE_STREAMS.split(",")
-
     def _open_container(self) -> InputContainer:
         check_unchanged(self.path, self._stamp)
         return av.open(f"file:{self.path}", options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
@@ -163,18 +164,17 @@ class VideoLoop(CineLoop):
                 frame = self._advance_to(index, keep=0)
                 if frame is not None:
                     return frame
-            if not self._index.exact:
+            # Some files need an earlier keyframe than the nearest: its first pictures lean on the group before.
+            for pts in self._index.keyframes_before(index)[:2] if self._index.exact else ():
+                self._seek(pts)
+                frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
+                if frame is not None:
+                    return frame
+            if not self._sought:
                 self._start()
                 frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
                 if frame is not None:
                     return frame
-            else:
-                # Some files need an earlier keyframe than the nearest: its first pictures lean on the group before.
-                for pts in self._index.keyframes_before(index)[:2]:
-                    self._seek(pts)
-                    frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
-                    if frame is not None:
-                        return frame
         except OSError as error:
             self._release()
             raise FrameDecodeError(f"Frame {index} of {self.path} cannot be read: {error.strerror}.") from None
