@@ -190,7 +190,7 @@ def read_header(path: Path) -> Header:
 def _parse(path: Path, file: BinaryIO, source: FileBytes) -> Header:
     stream = _CheckedStream(file, source.size)
     try:
-        with _silenced():
+        with silenced():
             elements = dcmread(
                 stream,
                 stop_before_pixels=True,
@@ -219,7 +219,7 @@ def _parse(path: Path, file: BinaryIO, source: FileBytes) -> Header:
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Keep the parser quiet: its warnings quote damaged elements, which may be anything, a name among them.
 
     Filters and loggers belong to the whole process, hence the lock: two loops may be opened at once.
