@@ -62,7 +62,10 @@ def dicom_scale(elements: Dataset, height: int, width: int) -> DicomScale:
         return DicomScale(*_of_spacing(spacing))
     for keyword, what in (
         ("ImagerPixelSpacing", "the pixel spacing of its detector, which is not the size in the body"),
-        ("NominalScannedPixelSpacing", "the pixel spacing of a scanned film or page, which is not the size in the body"),
+        (
+            "NominalScannedPixelSpacing",
+            "the pixel spacing of a scanned film or page, which is not the size in the body",
+        ),
     ):
         if elements.get(keyword):
             return DicomScale(None, f"the file gives only {what}")
