@@ -60,7 +60,13 @@ def specimens(folder: Path) -> dict[str, bytes]:
         Image.fromarray(frames[0]).save(folder / f"still.{suffix}")
     pages = [Image.fromarray(frame) for frame in frames]
     pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw")
-    for name, codec in (("v.mp4", "mpeg4"), ("v.avi", "mjpeg"), ("v.mkv", "mpeg4"), ("v.wmv", "wmv2"), ("v.gif", "gif")):
+    for name, codec in (
+        ("v.mp4", "mpeg4"),
+        ("v.avi", "mjpeg"),
+        ("v.mkv", "mpeg4"),
+        ("v.wmv", "wmv2"),
+        ("v.gif", "gif"),
+    ):
         video(folder / name, frames, codec)
     image = sitk.GetImageFromArray(grey)
     image.SetSpacing((0.2, 0.2, 1.0))

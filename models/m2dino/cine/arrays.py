@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -22,7 +23,21 @@ from m2dino.cine.stacks import StackLoop
 from m2dino.errors import FrameDecodeError, TruncatedLoopError, UnsupportedLoopError
 
 _HOW_TO_SAVE = "save it as (frames, height, width) or (frames, height, width, 3)"
-_DAMAGE = (ValueError, EOFError, OSError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# What NumPy, and the parser of Python literals that reads its headers, let through.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    EOFError,
+    OSError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class ArrayLoop(StackLoop):

@@ -18,6 +18,7 @@ from pydicom.uid import UID
 from m2dino.cine.codestream import Codestream, read_codestream
 from m2dino.cine.dicom_header import DEFLATED
 from m2dino.cine.dicom_layout import PixelLayout
+from m2dino.cine.time_limit import within
 from m2dino.errors import UnsupportedTransferSyntaxError
 
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
@@ -27,6 +28,8 @@ MOST_BY_RLE = 64
 _JPEG = "JPEG8"
 _JPEG_LS = "JPEGLS"
 _JPEG_2000 = "JPEG2K"
+# CharLS decodes the largest ultrasound frame known in half a second, but some damaged ones of 100 x 100 in ten.
+_JPEG_LS_SECONDS = 3.0
 # Transfer syntax: (name for people, codec of imagecodecs)
 _SYNTAXES = {
     "1.2.840.10008.1.2.4.50": ("JPEG Baseline", _JPEG),
@@ -110,8 +113,11 @@ def decode_compressed(syntax: str, data: bytes, layout: PixelLayout) -> tuple[ND
     try:
         if codec == _JPEG:
             return _decode_jpeg(data, head, layout)
-        samples = imagecodecs.jpegls_decode(data) if codec == _JPEG_LS else imagecodecs.jpeg2k_decode(data)
-    except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError) as error:
+        if codec == _JPEG_LS:
+            samples = within(_JPEG_LS_SECONDS, lambda: imagecodecs.jpegls_decode(data))
+        else:
+            samples = imagecodecs.jpeg2k_decode(data)
+    except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError, TimeoutError) as error:
         raise DamagedFrameError from error
     return samples, _colour_by_header(layout) if samples.ndim == 3 else ""
 

@@ -134,7 +134,7 @@ class _DeflatedError(Exception):
         self.start = start
 
 
-class _CheckedStream:
+class CheckedStream:
     """A binary file for pydicom that never takes memory for bytes that are not there.
 
     A damaged length would otherwise make it ask for up to 4 GiB. It also notes whether the header ends early.
@@ -188,7 +188,7 @@ def read_header(path: Path) -> Header:
 
 
 def _parse(path: Path, file: BinaryIO, source: FileBytes) -> Header:
-    stream = _CheckedStream(file, source.size)
+    stream = CheckedStream(file, source.size)
     try:
         with silenced():
             elements = dcmread(

@@ -82,4 +82,4 @@ class DicomVideoLoop(VideoLoop):
     def _open_container(self) -> InputContainer:
         stream = self._header.source.pieces(self._runs)
         options = {"format_whitelist": f"{CONTAINERS},{BARE_STREAMS}"}
-        return av.open(stream, options=options, metadata_errors="replace")
+        return av.open(stream, mode="r", options=options, metadata_errors="replace")

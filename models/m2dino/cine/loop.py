@@ -91,7 +91,7 @@ class CineLoop(ABC):
         """Seconds from the first frame to each frame, shape (N,), rising; None where the file does not say."""
         if self._uneven_times is not None:
             return self._uneven_times
-        return None if self.frame_time_s is None else np.arange(len(self)) * self.frame_time_s
+        return None if self.frame_time_s is None else np.arange(len(self), dtype=np.float64) * self.frame_time_s
 
     def set_times(self, step_s: float | None, source: str, times_s: NDArray[np.float64] | None = None) -> None:
         """Say when the frames were taken: evenly, `step_s` apart, or each at its own time, (N,) seconds, rising."""

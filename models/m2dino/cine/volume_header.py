@@ -1,4 +1,4 @@
-"""What a volume's own header says that SimpleITK does not pass on: units, the meaning of axes, and where the data lie."""
+"""What a volume's header says that SimpleITK does not pass on: units, the meaning of axes, and where the data lie."""
 
 from __future__ import annotations
 

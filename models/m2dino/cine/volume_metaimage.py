@@ -17,8 +17,8 @@ _STAMP = re.compile(r"Seq_Frame(\d+)_Timestamp")
 def metaimage_header(path: Path) -> VolumeHeader:
     """Read the header of a MetaImage file.
 
-    Its spacing is in millimetres by the format's definition; a spacing of exactly 1 is what programs write that know none.
-    Tracked ultrasound sequences say which axis is a list of frames, and give each frame's time.
+    Its spacing is in millimetres by the format's definition; a spacing of exactly 1 is what programs write that know
+    none. Tracked ultrasound sequences say which axis is a list of frames, and give each frame's time.
 
     Raises
     ------

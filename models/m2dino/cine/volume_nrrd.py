@@ -18,8 +18,8 @@ _COLOUR_KINDS = ("RGB-color", "RGBA-color", "3-color", "4-color", "vector", "3-v
 def nrrd_header(path: Path) -> VolumeHeader:
     """Read the header of an NRRD file.
 
-    Its spacing is in millimetres where `space units` or `units` say so, or where `space` is one of the anatomical spaces,
-    which programs write in millimetres.
+    Its spacing is in millimetres where `space units` or `units` say so, or where `space` is one of the anatomical
+    spaces, which programs write in millimetres.
 
     Raises
     ------
