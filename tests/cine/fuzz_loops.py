@@ -1,7 +1,7 @@
 """Damaged files by the thousand, by hand: `python -m tests.cine.fuzz_loops [CASES] [FIRST]`, from the project's root.
 
-Every case runs in a child process with a watch on its time and its memory, and has to end in a typed error or in frames of
-the stated shape. Prints a tally, and each case that did not.
+Every case runs in a child process with a watch on its time and its memory, and has to end in a typed error or in frames
+of the stated shape. Prints a tally, and each case that did not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The de-identified copy of a DICOM loop: nothing of the patient, the same pixels inside the regions, the same scale."""
+"""The de-identified copy of a DICOM loop: nothing of the patient, the same pixels in the regions, the same scale."""
 
 from __future__ import annotations
 

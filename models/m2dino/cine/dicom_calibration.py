@@ -73,7 +73,7 @@ def dicom_scale(elements: Dataset, height: int, width: int) -> DicomScale:
 
 
 def dicom_calibration(elements: Dataset, height: int, width: int) -> tuple[Calibration | None, str]:
-    """Return the calibration of a DICOM image and one sentence on where it comes from, or None and why there is none."""
+    """Return the calibration of a DICOM image and where it comes from, or None and why there is none."""
     scale = dicom_scale(elements, height, width)
     return scale.calibration, scale.reason
 

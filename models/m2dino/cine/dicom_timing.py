@@ -50,8 +50,8 @@ class Timing:
 def dicom_timing(elements: Dataset, frames: int) -> Timing:
     """Return the times of a loop of `frames` frames.
 
-    Asked are, in this order, Frame Time, Frame Time Vector, Cine Rate and Recommended Display Frame Rate. Where the steps
-    of a vector differ by more than a tenth, each frame has its time but no one step is true.
+    Asked are, in this order, Frame Time, Frame Time Vector, Cine Rate and Recommended Display Frame Rate. Where the
+    steps of a vector differ by more than a tenth, each frame has its time but no one step is true.
     """
     if frames < 2:
         return Timing()

@@ -1,4 +1,4 @@
-"""Decoding the next frames while the current one is looked at: one thread, alive only while frames are asked in order."""
+"""Decoding the next frames while the current one is looked at: one thread, alive only while frames come in order."""
 
 from __future__ import annotations
 

@@ -160,5 +160,5 @@ class CineLoop(ABC):
             self._cache.clear()
             self._release()
 
-    def _release(self) -> None:
+    def _release(self) -> None:  # noqa: B027  # a loop that holds nothing open has nothing to do here
         """Let go of the file; called under the loop's lock. The next decoding opens it again."""

@@ -12,8 +12,8 @@ from m2dino.cine.sniffing import IMAGE_SUFFIXES, kind_of_file
 from m2dino.errors import NoPixelDataError, UnsupportedLoopError, UsageError
 
 _READS = (
-    "DICOM, video (MP4, AVI, MOV, MKV, WMV, GIF), still images (PNG, JPEG, BMP, TIFF), volumes (NIfTI, MetaImage, NRRD) "
-    "and NumPy arrays, or a folder of these"
+    "DICOM, video (MP4, AVI, MOV, MKV, WMV, GIF), still images (PNG, JPEG, BMP, TIFF), volumes (NIfTI, MetaImage, "
+    "NRRD) and NumPy arrays, or a folder of these"
 )
 
 
@@ -23,8 +23,8 @@ def open_loop(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None)
     Parameters
     ----------
     path : path-like
-        A DICOM, video, image, volume or NumPy file, a DICOMDIR with a single loop, a folder of equally sized images, or a
-        folder with a single loop in it.
+        A DICOM, video, image, volume or NumPy file, a DICOMDIR with a single loop, a folder of equally sized images,
+        or a folder with a single loop in it.
     frame_axis : str or int, optional
         The axis that counts the frames: "x", "y", "z" or "t" of a volume, the number of an axis of a NumPy array. Only
         needed where the file does not say it; other kinds of file have no use for it.

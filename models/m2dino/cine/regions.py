@@ -1,7 +1,7 @@
 """The regions of an ultrasound frame, and the scale that holds at some points of it.
 
-A frame may hold several images side by side, an M-mode or a spectrum beneath and a curve of the heart's current: a length
-in millimetres makes sense only inside one two-dimensional image.
+A frame may hold several images side by side, an M-mode or a spectrum beneath and a curve of the heart's current: a
+length in millimetres makes sense only inside one two-dimensional image.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ _J2K_FIRST_TILE = 0xFF90
 def without_comments(data: bytes) -> bytes:
     """Return a JPEG, JPEG-LS or JPEG 2000 stream without comments and application data.
 
-    What says how the colours are stored (JFIF, Adobe, and JPEG-LS's and HP's colour transforms) stays. Anything else, and
-    a stream that does not begin as such, comes back as it is.
+    What says how the colours are stored (JFIF, Adobe, and JPEG-LS's and HP's colour transforms) stays. Anything else,
+    and a stream that does not begin as such, comes back as it is.
     """
     try:
         if data[:2] == b"\xff\xd8":

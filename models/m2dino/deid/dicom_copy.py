@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from m2dino.cine.dicom_frames import UNDEFINED_LENGTH, encapsulated_frames
 from m2dino.cine.dicom_header import DEFLATED, HEADER_DAMAGE, CheckedStream, Header, read_header, silenced
@@ -57,8 +57,8 @@ _OF_STORED_VALUES = (
 def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool, list[str]]:
     """Write the de-identified copy of a DICOM loop; return whether pixels were masked, and warnings for people.
 
-    Where the file does not say that it is free of burnt-in text, all outside its ultrasound regions is made black and the
-    frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, less their comments.
+    Where the file does not say that it is free of burnt-in text, all outside its ultrasound regions is made black and
+    the frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, less their comments.
 
     Raises
     ------
@@ -90,9 +90,8 @@ def _warnings(says: str, boxes: list[Box], options: DeidOptions) -> list[str]:
         return []
     told = "says that text is burnt into its pixels" if says == "YES" else "does not say whether text is burnt in"
     if not boxes:
-        return [
-            f"the file {told}, and it names no ultrasound region that fits its frames: look at the copy, or give the box to keep"
-        ]
+        told += ", and it names no ultrasound region that fits its frames"
+        return [f"the file {told}: look at the copy, or give the box to keep"]
     kept = "the box" if options.box else "its ultrasound regions"
     return [f"the file {told}: all outside {kept} was made black, text inside was not looked for"]
 
@@ -126,7 +125,7 @@ def _write_masked(file: BinaryIO, data: Dataset, loop: CineLoop, boxes: list[Box
 
 
 def _write_as_is(file: BinaryIO, data: Dataset, header: Header, frames: int) -> None:
-    syntax = ExplicitVRLittleEndian if header.transfer_syntax == DEFLATED else header.transfer_syntax
+    syntax = str(ExplicitVRLittleEndian) if header.transfer_syntax == DEFLATED else header.transfer_syntax
     _write_header(file, data, syntax)
     if header.pixels_length == UNDEFINED_LENGTH:
         _write_items(file, _coded_frames(header, frames))
@@ -158,7 +157,7 @@ def _pieces(header: Header, start: int, length: int) -> Iterator[bytes]:
 
 def _write_header(file: BinaryIO, data: Dataset, syntax: str) -> None:
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = syntax
+    meta.TransferSyntaxUID = UID(syntax)
     meta.MediaStorageSOPClassUID = data.get("SOPClassUID", "")
     meta.MediaStorageSOPInstanceUID = data.get("SOPInstanceUID", "")
     buffer = BytesIO()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.video import CONTAINERS
@@ -69,7 +71,7 @@ def _encode(loop: CineLoop, target: Path, box: Box) -> None:
     quality = {"crf": "12", "preset": "fast"} if codec == "libx264" else {"qscale": "2"}
     times = loop.frame_times_s
     with av.open(f"file:{target}", "w", options=_CLEAN) as writing:
-        stream = writing.add_stream(codec, rate=25, options=quality)
+        stream = cast(VideoStream, writing.add_stream(codec, rate=25, options=quality))
         stream.height, stream.width = loop.height, loop.width
         # Shared colour needs even sizes.
         even = loop.height % 2 == 0 and loop.width % 2 == 0
