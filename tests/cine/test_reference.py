@@ -33,7 +33,7 @@ def _by_pydicom(loop: CineLoop, index: int) -> NDArray[np.integer] | None:
         data = dcmread(loop.path, force=True)
         try:
             frame = pixel_array(data, index=index)
-        except RuntimeError:
+        except (RuntimeError, AttributeError):
             return None
         if data.PhotometricInterpretation == "PALETTE COLOR":
             frame = apply_color_lut(frame, data)
