@@ -149,7 +149,8 @@ def main() -> None:
     alone._look_ahead.saw = lambda index, depth, count: None  # type: ignore[method-assign]
     waited = playing(alone, 0.01)
     print(
-        f"played with 10 ms of work a frame: a wait of {ahead * 1e3:.2f} ms a frame; without look-ahead {waited * 1e3:.2f} ms"
+        f"played with 10 ms of work a frame: {ahead * 1e3:.2f} ms of waiting a frame; "
+        f"without look-ahead {waited * 1e3:.2f} ms"
     )
     with tempfile.TemporaryDirectory() as folder:
         long = long_loop(Path(folder))

@@ -38,7 +38,7 @@ _REAL = (
     "gdcm-US-ALOKA-16.dcm",
 )
 # Cut anywhere but in the last bytes, these never open as if they were whole.
-COUNTED = (".dcm", ".mp4", ".npy", ".mha", ".nii", ".nrrd")
+COUNTED = (".dcm", ".mp4", ".avi", ".mkv", ".gif", ".wmv", ".npy", ".mha", ".nii", ".nrrd")
 
 
 def specimens(folder: Path) -> dict[str, bytes]:

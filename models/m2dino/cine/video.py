@@ -23,6 +23,7 @@ from m2dino.cine.limits import check_frame_size
 from m2dino.cine.loop import CineLoop, Frame
 from m2dino.cine.sniffing import read_head
 from m2dino.cine.video_index import PacketStamp, VideoIndex, even_step
+from m2dino.cine.video_whole import check_whole
 from m2dino.errors import FrameDecodeError, LoopError, TruncatedLoopError, UnsupportedLoopError
 
 # Containers only: a playlist, which FFmpeg would recognise by its text, may make it open other files and addresses.
@@ -61,6 +62,7 @@ class VideoLoop(CineLoop):
         self._turns = 0
         self._sought = True
         try:
+            self._check_whole()
             self._measure()
         except FFmpegError as error:
             raise self._unreadable(error) from None
@@ -78,6 +80,9 @@ class VideoLoop(CineLoop):
                 "copy it again from its source."
             )
         return UnsupportedLoopError(f"{self.path} is not a video that can be decoded; convert it to MP4 (H.264).")
+
+    def _check_whole(self) -> None:
+        check_whole(self.path)
 
     def _measure(self) -> None:
         """Walk the packets once for index and identity, and decode the first frame for size and rotation."""
