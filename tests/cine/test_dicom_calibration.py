@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from m2dino.cine.dicom_calibration import dicom_calibration
+from m2dino.cine.calibration import Calibration
+from m2dino.cine.dicom_calibration import dicom_scale
 from pydicom.dataset import Dataset
 
 from tests.cine.making import region
 
 H, W = 100, 160
+
+
+def dicom_calibration(elements: Dataset, height: int, width: int) -> tuple[Calibration | None, str]:
+    scale = dicom_scale(elements, height, width)
+    return scale.calibration, scale.reason
 
 
 def _elements(*regions: Dataset, **more: object) -> Dataset:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from m2dino.cine import CineLoop, open_loop
+from m2dino.cine.manual_calibration import calibration_of_line
 from pydicom.dataset import Dataset
 
 from tests.cine.making import jpeg_loop, moving_square, region
@@ -98,3 +99,12 @@ def test_pixel_spacing_holds_in_the_whole_frame(tmp_path: Path) -> None:
     assert scale is not None
     assert (scale.dy_mm, scale.dx_mm, "pixel spacing" in reason) == (0.3, 0.2, True)
     assert loop.regions == ()
+
+
+def test_a_scale_set_by_a_person_goes_before_those_of_the_file(tmp_path: Path) -> None:
+    loop = _loop(tmp_path, region())
+    loop.calibration = calibration_of_line((20, 30), (20, 80), 100.0, (15, 25, 60, 90))
+    scale, _ = loop.calibration_at([(20, 30), (50, 80)])
+    assert scale is not None
+    assert scale.dx_mm == 2.0
+    assert loop.calibration_at([(20, 30), (80, 110)])[0] is None, "it was set for a part of the frame"

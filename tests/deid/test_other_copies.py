@@ -44,6 +44,14 @@ def test_a_video_loses_its_tags_and_keeps_its_frames(tmp_path: Path, suffix: str
     assert [number_of(frame) for frame in after] == list(range(20))
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mjpeg"), ("a.wmv", "wmv2"), ("a.gif", "gif")])
+def test_other_containers_are_copied_frame_by_frame(tmp_path: Path, name: str, codec: str) -> None:
+    source = video(tmp_path / name, numbered_frames(20), codec)
+    (outcome,) = deidentify(source, tmp_path / f"b{source.suffix}")
+    assert outcome.error is None
+    assert [number_of(frame) for frame in open_loop(tmp_path / f"b{source.suffix}")] == list(range(20))
+
+
 @pytest.mark.parametrize("size", [(96, 128), (97, 129)])
 def test_a_video_is_black_outside_the_box(tmp_path: Path, size: tuple[int, int]) -> None:
     source = video(tmp_path / "a.avi", moving_square(6, *size), "mjpeg")

@@ -72,12 +72,6 @@ def dicom_scale(elements: Dataset, height: int, width: int) -> DicomScale:
     return DicomScale(None, "the file gives no pixel size")
 
 
-def dicom_calibration(elements: Dataset, height: int, width: int) -> tuple[Calibration | None, str]:
-    """Return the calibration of a DICOM image and where it comes from, or None and why there is none."""
-    scale = dicom_scale(elements, height, width)
-    return scale.calibration, scale.reason
-
-
 def _of_regions(regions: tuple[Region, ...], spacing: tuple[float, float] | None) -> DicomScale:
     spatial = [(number, region) for number, region in enumerate(regions, start=1) if region.spatial]
     if not spatial:

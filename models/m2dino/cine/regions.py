@@ -74,9 +74,10 @@ def calibration_at(
     reason : str
         Where `whole` comes from, or why there is none.
     """
-    if not regions or (whole is not None and whole.region is None):
-        if whole is None:
-            return None, reason
+    if whole is None and not regions:
+        return None, reason
+    # A scale that is none of the regions' own was set by a person, who knows better.
+    if whole is not None and whole not in [region.calibration for region in regions]:
         held = all(whole.covers(y, x) for y, x in points)
         return (whole, reason) if held else (None, "the points do not all lie where the scale holds")
     touched = [region for region in regions if any(region.covers(y, x) for y, x in points)]
