@@ -12,7 +12,7 @@ from m2dino.cine.file_bytes import FileBytes
 from m2dino.errors import TruncatedLoopError, UnsupportedLoopError
 
 # Far more than any deflated loop known; a damaged or malicious file could otherwise fill the disk.
-MAX_INFLATED_BYTES = 2**29
+MAX_INFLATED_BYTES = 3 * 2**27
 _CHUNK = 2**20
 
 
