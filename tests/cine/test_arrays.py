@@ -9,7 +9,7 @@ import pytest
 from m2dino.cine import open_loop
 from m2dino.errors import AmbiguousLoopError, FrameDecodeError, LoopError, TruncatedLoopError, UnsupportedLoopError
 
-from tests.cine.making import moving_square
+from tests.cine.making import jpeg_loop, moving_square
 
 FRAMES = moving_square(9, 40, 50)
 GREY = FRAMES[..., 0]
@@ -87,3 +87,12 @@ def test_a_file_that_is_cut_or_replaced(tmp_path: Path) -> None:
     _save(path, FRAMES[:5])
     with pytest.raises(FrameDecodeError, match=r"Frame 7 of .*a\.npy"):
         loop[7]
+
+
+def test_arrays_beside_other_loops_are_not_taken_for_loops(tmp_path: Path) -> None:
+    jpeg_loop(tmp_path / "a.dcm", FRAMES)
+    _save(tmp_path / "labels.npy", GREY)
+    assert open_loop(tmp_path).reader == "dicom"
+    assert open_loop(tmp_path / "labels.npy", frame_axis=0).reader == "array"
+    (tmp_path / "a.dcm").unlink()
+    assert open_loop(tmp_path, frame_axis=0).reader == "array"

@@ -8,7 +8,7 @@ from pathlib import Path
 from m2dino.cine.frame_axis import FrameAxis
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.natural import natural_key
-from m2dino.cine.sniffing import IMAGE_SUFFIXES, kind_of_file
+from m2dino.cine.sniffing import IMAGE_SUFFIXES, Kind, kind_of_file
 from m2dino.errors import NoPixelDataError, UnsupportedLoopError, UsageError
 
 _READS = (
@@ -78,7 +78,8 @@ def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
     """Return the path of every loop that `path` holds: itself, or the loops inside a folder.
 
     A folder of still images is one loop, whose path is the folder's. Sub-folders are not searched, but a DICOMDIR leads
-    to the images that it names.
+    to the images that it names. Volumes and arrays that lie beside other loops are labels more often than not, and are
+    passed over: they open by their own names.
 
     Raises
     ------
@@ -100,27 +101,32 @@ def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
         files = sorted((f for f in path.iterdir() if f.is_file() and not f.name.startswith(".")), key=natural_key)
     except OSError as error:
         raise UnsupportedLoopError(f"The folder {path} cannot be read ({error.strerror}).") from None
-    found = []
+    found: list[Path] = []
+    stacks: list[Path] = []
     has_images = False
     for file in files:
         if file.suffix.lower() in IMAGE_SUFFIXES:
             has_images = True
-        elif _is_loop_file(file):
+            continue
+        kind = _kind_in_folder(file)
+        if kind in ("volume", "array"):
+            stacks.append(file)
+        elif kind in ("dicom", "video"):
             found += _contents_or_nothing(file) if is_dicomdir(file) else [file]
     found = list(dict.fromkeys(found))
     if has_images:
         found.insert(0, path)
-    if not found:
+    if not found and not stacks:
         raise UnsupportedLoopError(f"The folder {path} holds no loop: {_READS} are read, sub-folders are not searched.")
-    return found
+    return found or stacks
 
 
-def _is_loop_file(file: Path) -> bool:
-    """Whether a file of a folder is DICOM or video; what cannot be read does not spoil the rest of the folder."""
+def _kind_in_folder(file: Path) -> Kind | None:
+    """Return the kind of a file in a folder; what cannot be read does not spoil the rest of the folder."""
     try:
-        return kind_of_file(file) in ("dicom", "video", "volume", "array")
+        return kind_of_file(file)
     except UnsupportedLoopError:
-        return False
+        return None
 
 
 def is_dicomdir(path: Path) -> bool:
