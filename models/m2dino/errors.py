@@ -16,6 +16,20 @@ class UsageError(M2DinoError):
     """An argument does not make sense, such as a frame range outside the loop."""
 
 
+class AmbiguousLoopError(UsageError):
+    """Nothing in the file says which of its axes counts the frames: the caller has to choose one.
+
+    Attributes
+    ----------
+    choices : dict of str to (int, int, int)
+        What `frame_axis` may be, each with the (frames, height, width) that it would give.
+    """
+
+    def __init__(self, message: str, choices: dict[str, tuple[int, int, int]]) -> None:
+        super().__init__(message)
+        self.choices = choices
+
+
 class LoopError(M2DinoError):
     """A cine loop cannot be opened or read."""
 

@@ -17,6 +17,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.uid import (
+    UID,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     RLELossless,
@@ -118,7 +119,7 @@ def video(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
         if times is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         for k, pixels in enumerate(frames):
@@ -177,3 +178,27 @@ def region(**more: Any) -> Dataset:
     for keyword, value in more.items():
         setattr(item, keyword, value)
     return item
+
+
+def video_stream(frames: NDArray[np.uint8], codec: str, container: str, **options: str) -> bytes:
+    """Return a video as bytes, in a container or (h264, hevc, mpeg2video) bare."""
+    target = BytesIO()
+    with av.open(target, "w", format=container) as writing:
+        stream = writing.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for pixels in frames:
+            writing.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        writing.mux(stream.encode())
+    return target.getvalue()
+
+
+def video_dicom(path: Path, stream: bytes, syntax: str, frames: int, fragments: int = 1, **more: Any) -> Path:
+    """Wrap a video stream of 96 x 128 pixels into a DICOM file."""
+    data = dicom_header(frames, 96, 128, syntax, PhotometricInterpretation="YBR_PARTIAL_420", **more)
+    data.file_meta.TransferSyntaxUID = UID(syntax)
+    data.PixelData = encapsulate([stream], fragments_per_frame=fragments)
+    data["PixelData"].VR = "OB"
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path, enforce_file_format=True)
+    return path

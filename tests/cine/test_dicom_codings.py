@@ -11,6 +11,7 @@ from m2dino.cine import open_loop
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
@@ -101,8 +102,9 @@ def test_rle_loops_of_colour_and_ybr_and_deep_grey(tmp_path: Path) -> None:
         (JPEGLSLossless, lambda frame: imagecodecs.jpegls_encode(frame)),
         (JPEG2000Lossless, lambda frame: imagecodecs.jpeg2k_encode(frame, level=0, reversible=True, codecformat="j2k")),
         (JPEGLosslessSV1, lambda frame: imagecodecs.jpeg8_encode(frame, lossless=True)),
+        (HTJ2KLossless, lambda frame: imagecodecs.htj2k_encode(frame, reversible=True)),
     ],
-    ids=["JPEG-LS", "JPEG 2000", "JPEG Lossless"],
+    ids=["JPEG-LS", "JPEG 2000", "JPEG Lossless", "HTJ2K"],
 )
 def test_lossless_codecs_in_colour(tmp_path: Path, syntax: str, encode: object) -> None:
     frames = moving_square(3)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from tests.cine.making import PATIENT, jpeg_loop, moving_square, region
 
 SAMPLE = Path(__file__).parents[2] / "napari_m2dino" / "samples" / "carotid"
@@ -21,6 +23,10 @@ KEYS = [
     "reader",
     "codec",
     "identity",
+    "frame_time_source",
+    "markers",
+    "tissue_region",
+    "frame_axes",
 ]
 
 
@@ -67,3 +73,16 @@ def test_bad_paths_are_told_after_the_good_rows(tmp_path: Path) -> None:
 
 def test_no_path_is_wrong_usage() -> None:
     assert _info().returncode == 2
+
+
+def test_a_volume_that_does_not_name_its_frames_tells_the_choices(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", moving_square(4)[..., 0])
+    done = _info(tmp_path / "a.npy", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    (row,) = json.loads(done.stdout)
+    assert list(row) == KEYS
+    assert (row["frames"], row["identity"]) == (None, None)
+    assert row["frame_axes"]["0"] == {"frames": 4, "height": 48, "width": 64}
+    assert "--frame-axis" in _info(tmp_path / "a.npy").stdout
+    (row,) = json.loads(_info(tmp_path / "a.npy", "--frame-axis", "0", "--json").stdout)
+    assert (row["frames"], row["frame_axes"]) == (4, None)

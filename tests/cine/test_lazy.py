@@ -67,6 +67,18 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, kind: str) -> None
     assert growth < 64 + 48 < whole / 3, "the cache is 64 MiB; all else is small change"
 
 
+@pytest.mark.parametrize("table", [True, False], ids=["offset table", "no offset table"])
+def test_any_of_ten_thousand_frames(tmp_path: Path, table: bool) -> None:
+    frames = moving_square(100, 24, 32)
+    coded = [jpeg(frame) for frame in frames]
+    header = dicom_header(10_000, 24, 32, "1.2.840.10008.1.2.4.50", PhotometricInterpretation="YBR_FULL_422")
+    loop = open_loop(save_encapsulated(tmp_path / "a.dcm", header, coded * 100, has_bot=table))
+    assert len(loop) == 10_000
+    few = open_loop(jpeg_loop(tmp_path / "b.dcm", frames))
+    assert all(np.array_equal(loop[k], few[k % 100]) for k in (9_999, 0, 5_050, 1, 7_777))
+    assert len(loop._cache) == 5, "nothing else was decoded"
+
+
 def test_the_cache_serves_repeated_looks_and_is_read_only(tmp_path: Path) -> None:
     loop = open_loop(jpeg_loop(tmp_path / "a.dcm", moving_square(3)))
     frame = loop[1]

@@ -5,7 +5,10 @@ Wrong millimetres are worse than none: a reader that is not sure gives no `Calib
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,9 @@ class Calibration:
             return True
         y_min, x_min, y_max, x_max = self.region
         return y_min - 0.5 <= y <= y_max - 0.5 and x_min - 0.5 <= x <= x_max - 0.5
+
+    def agrees_with(self, other: Calibration) -> bool:
+        """Whether two scales are the same within a hundredth, on both axes."""
+        return math.isclose(self.dy_mm, other.dy_mm, rel_tol=_TOLERANCE) and math.isclose(
+            self.dx_mm, other.dx_mm, rel_tol=_TOLERANCE
+        )

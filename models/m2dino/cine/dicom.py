@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m2dino.cine.codestream import read_codestream
-from m2dino.cine.dicom_calibration import dicom_calibration
+from m2dino.cine.dicom_about import describe
 from m2dino.cine.dicom_codecs import MOST_BY_RLE, NATIVE, RLE, DamagedFrameError, codec_name, decode_compressed
 from m2dino.cine.dicom_display import GreyDisplay, colour_to_rgb
 from m2dino.cine.dicom_frames import UNDEFINED_LENGTH, FrameBytes, encapsulated_frames, native_frames
-from m2dino.cine.dicom_header import Header, read_header
+from m2dino.cine.dicom_header import Header
 from m2dino.cine.dicom_layout import read_layout
 from m2dino.cine.dicom_native import decode_native
-from m2dino.cine.dicom_timing import frame_time
-from m2dino.cine.file_bytes import FileBytes
 from m2dino.cine.greys import spread
 from m2dino.cine.identity import EncodedFrame, content_signature
 from m2dino.cine.loop import CineLoop, Frame
@@ -31,7 +28,7 @@ class DicomLoop(CineLoop):
 
     Parameters
     ----------
-    path : Path
+    header : Header
 
     Raises
     ------
@@ -41,10 +38,9 @@ class DicomLoop(CineLoop):
 
     reader = "dicom"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, header: Header) -> None:
         super().__init__()
-        self.path = path
-        header = read_header(path)
+        self.path = path = header.path
         self._syntax = header.transfer_syntax
         self._little_endian = header.little_endian
         self.codec = codec_name(path, self._syntax)
@@ -54,7 +50,7 @@ class DicomLoop(CineLoop):
         self._swapped = not self._little_endian and layout.bits_allocated == 8 and header.pixels_vr == "OW"
         self._pixels_at = header.pixels_at
         try:
-            self._bytes = FileBytes(path)
+            self._bytes = header.source
             self._frames = self._find_frames(header)
             bits = self._check_first_frame()
             encoded = (EncodedFrame(sum(f.length for f in frame), self._reader_of(frame)) for frame in self._frames)
@@ -64,16 +60,12 @@ class DicomLoop(CineLoop):
         # Reopened with the first frame: a program may hold many loops, and open files are few.
         self._bytes.close()
         self._display = GreyDisplay(header, layout, bits, self._some_samples)
-        self.name = f"dicom {self.identity[:8]}"
-        self.frame_time_s, self.frame_time_source = frame_time(header.elements, len(self))
-        self.calibration, self.calibration_reason = dicom_calibration(header.elements, self.height, self.width)
+        describe(self, header)
 
     def __len__(self) -> int:
         return len(self._frames)
 
-    def close(self) -> None:
-        """Forget decoded frames and let go of the file; a later look opens it again."""
-        super().close()
+    def _release(self) -> None:
         self._bytes.close()
 
     def _find_frames(self, header: Header) -> list[FrameBytes]:
@@ -90,7 +82,7 @@ class DicomLoop(CineLoop):
             raise UnsupportedLoopError(
                 f"{self.path} has a colour model that uncompressed pixels cannot have: its header is damaged."
             )
-        available = min(header.pixels_length, header.file_size - at)
+        available = min(header.pixels_length, header.source.size - at)
         return native_frames(self.path, at, available, layout.frames, layout.frame_bytes)
 
     def _check_first_frame(self) -> int:

@@ -15,27 +15,33 @@ from pydicom.dataset import Dataset
 
 from m2dino.cine.calibration import Calibration
 from m2dino.cine.dicom_header import HEADER_DAMAGE
+from m2dino.cine.dicom_regions import OutsideError, dicom_regions
+from m2dino.cine.regions import Region
 
-_TWO_DIMENSIONAL = 1
-_TISSUE, _COLOUR_FLOW = 1, 2
-_CENTIMETRE = 3
-_TOLERANCE = 0.01
-
-
-class _RefusedError(Exception):
-    """The header does not make the scale certain; the message is the reason, as a clause for people."""
+_IMPLAUSIBLE = "the file's pixel spacing is not a plausible pixel size"
 
 
 @dataclass(frozen=True)
-class _Region:
-    number: int
-    box: tuple[int, int, int, int]
-    dy_mm: float
-    dx_mm: float
+class DicomScale:
+    """What a DICOM header says of millimetres.
+
+    Attributes
+    ----------
+    calibration : Calibration or None
+        The scale of the frame's main image.
+    reason : str
+        Where it comes from, or why there is none.
+    regions : tuple of Region
+        Empty where the file has none, or where one lies outside the frame.
+    """
+
+    calibration: Calibration | None
+    reason: str
+    regions: tuple[Region, ...] = ()
 
 
-def dicom_calibration(elements: Dataset, height: int, width: int) -> tuple[Calibration | None, str]:
-    """Return the calibration of a DICOM image and one sentence on where it comes from, or None and why there is none.
+def dicom_scale(elements: Dataset, height: int, width: int) -> DicomScale:
+    """Return the regions and the calibration of a DICOM image, or the reason for having none.
 
     Parameters
     ----------
@@ -44,81 +50,59 @@ def dicom_calibration(elements: Dataset, height: int, width: int) -> tuple[Calib
         Size of the frame in pixels.
     """
     try:
+        regions = dicom_regions(elements, height, width)
         spacing = _pixel_spacing(elements)
-        regions = elements.get("SequenceOfUltrasoundRegions") or []
-        if len(regions):
-            return _from_regions(list(regions), spacing, height, width)
-    except _RefusedError as refusal:
-        return None, str(refusal)
+    except OutsideError as outside:
+        return DicomScale(None, str(outside))
     except HEADER_DAMAGE:
-        return None, "the file's scale is damaged"
-    if spacing is None:
-        return None, "the file gives no pixel size"
+        return DicomScale(None, "the file's scale is damaged")
+    if regions:
+        return _of_regions(regions, spacing)
+    if spacing is not None:
+        return DicomScale(*_of_spacing(spacing))
+    for keyword, what in (
+        ("ImagerPixelSpacing", "the pixel spacing of its detector, which is not the size in the body"),
+        (
+            "NominalScannedPixelSpacing",
+            "the pixel spacing of a scanned film or page, which is not the size in the body",
+        ),
+    ):
+        if elements.get(keyword):
+            return DicomScale(None, f"the file gives only {what}")
+    return DicomScale(None, "the file gives no pixel size")
+
+
+def _of_regions(regions: tuple[Region, ...], spacing: tuple[float, float] | None) -> DicomScale:
+    spatial = [(number, region) for number, region in enumerate(regions, start=1) if region.spatial]
+    if not spatial:
+        return DicomScale(None, "the file has ultrasound regions, but none is a two-dimensional tissue image", regions)
+    for _, region in spatial:
+        if region.calibration is None:
+            return DicomScale(None, region.reason, regions)
+    first_number, first = spatial[0]
+    for number, other in spatial[1:]:
+        assert first.calibration is not None
+        assert other.calibration is not None
+        if not first.calibration.agrees_with(other.calibration):
+            reason = f"ultrasound regions {first_number} and {number} disagree about the pixel size"
+            return DicomScale(None, reason, regions)
+    # Side by side images do not share a plane: the scale is given for the largest, which holds any nested colour box.
+    _, widest = max(spatial, key=lambda pair: pair[1].area)
+    if spacing is not None:
+        stated, _ = _of_spacing(spacing)
+        assert widest.calibration is not None
+        if stated is None or not stated.agrees_with(widest.calibration):
+            # Which of the two is right cannot be told, so no region keeps its scale.
+            reason = "the ultrasound region and the pixel spacing disagree about the pixel size"
+            return DicomScale(None, reason, tuple(Region(r.box, r.kind, None, reason) for r in regions))
+    return DicomScale(widest.calibration, widest.reason, regions)
+
+
+def _of_spacing(spacing: tuple[float, float]) -> tuple[Calibration | None, str]:
     try:
         return Calibration(*spacing, region=None, source="pixel spacing"), "from the file's pixel spacing"
     except ValueError:
-        return None, "the file's pixel spacing is not a plausible pixel size"
-
-
-def _from_regions(
-    items: list[Dataset], spacing: tuple[float, float] | None, height: int, width: int
-) -> tuple[Calibration, str]:
-    spatial = []
-    for number, item in enumerate(items, start=1):
-        # Boxes of every kind of region are checked: one outside the image shows that the frame was cropped or resized.
-        box = _box(item, number, height, width)
-        if _is_tissue(item):
-            spatial.append(_scaled(item, number, box))
-    if not spatial:
-        raise _RefusedError("the file has ultrasound regions, but none is a two-dimensional tissue image")
-    first = spatial[0]
-    for other in spatial[1:]:
-        if not (_close(first.dy_mm, other.dy_mm) and _close(first.dx_mm, other.dx_mm)):
-            raise _RefusedError(f"ultrasound regions {first.number} and {other.number} disagree about the pixel size")
-    if spacing and not (_close(first.dy_mm, spacing[0]) and _close(first.dx_mm, spacing[1])):
-        raise _RefusedError("the ultrasound region and the pixel spacing disagree about the pixel size")
-    # Side by side images do not share a plane: the scale is given for the largest, which holds any nested colour box.
-    widest = max(spatial, key=lambda region: _area(region.box))
-    source = f"ultrasound region {widest.number}"
-    return Calibration(widest.dy_mm, widest.dx_mm, widest.box, source), f"from {source} of the file"
-
-
-def _is_tissue(item: Dataset) -> bool:
-    return item.get("RegionSpatialFormat") == _TWO_DIMENSIONAL and item.get("RegionDataType") in (
-        _TISSUE,
-        _COLOUR_FLOW,
-    )
-
-
-def _box(item: Dataset, number: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """Return (y_min, x_min, y_max, x_max), end exclusive, of a region that fits the image.
-
-    The standard's last row and column belong to the region; many scanners write the first ones past it. Both fit.
-    """
-    edges = [item.get(f"RegionLocation{edge}") for edge in ("MinY0", "MinX0", "MaxY1", "MaxX1")]
-    if any(edge is None for edge in edges):
-        raise _RefusedError(f"ultrasound region {number} does not say where in the frame it lies")
-    y_min, x_min, y_max, x_max = (int(edge) for edge in edges)
-    if not (0 <= y_min < y_max <= height and 0 <= x_min < x_max <= width):
-        raise _RefusedError(
-            f"ultrasound region {number} lies outside the image, so its scale may be that of another image size"
-        )
-    return y_min, x_min, min(y_max + 1, height), min(x_max + 1, width)
-
-
-def _scaled(item: Dataset, number: int, box: tuple[int, int, int, int]) -> _Region:
-    units = (item.get("PhysicalUnitsYDirection"), item.get("PhysicalUnitsXDirection"))
-    if units != (_CENTIMETRE, _CENTIMETRE):
-        raise _RefusedError(f"the unit of ultrasound region {number} is not the centimetre on both axes")
-    delta_y, delta_x = (_number(item.get(f"PhysicalDelta{axis}")) for axis in "YX")
-    if not (delta_y > 0 and delta_x > 0):
-        raise _RefusedError(f"ultrasound region {number} has no positive pixel size")
-    region = _Region(number, box, delta_y * 10, delta_x * 10)
-    try:
-        Calibration(region.dy_mm, region.dx_mm, box, "")
-    except ValueError:
-        raise _RefusedError(f"ultrasound region {number} has no plausible pixel size") from None
-    return region
+        return None, _IMPLAUSIBLE
 
 
 def _pixel_spacing(elements: Dataset) -> tuple[float, float] | None:
@@ -130,21 +114,6 @@ def _pixel_spacing(elements: Dataset) -> tuple[float, float] | None:
         value = measures[0].get("PixelSpacing") if measures else None
     if not value:
         return None
-    numbers = [_number(one) for one in value]
-    if len(numbers) != 2 or not all(number > 0 for number in numbers):
-        raise _RefusedError("the file's pixel spacing is not a plausible pixel size")
-    return numbers[0], numbers[1]
-
-
-def _number(value: Any) -> float:
-    """Return a finite number, or 0 where there is none."""
-    number = float(value) if value is not None and value != "" else 0.0
-    return number if math.isfinite(number) else 0.0
-
-
-def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=_TOLERANCE)
-
-
-def _area(box: tuple[int, int, int, int]) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
+    numbers = [float(one) for one in value]
+    # What is no pixel size is kept as 0, which is refused with its reason.
+    return (numbers[0], numbers[1]) if len(numbers) == 2 and all(map(math.isfinite, numbers)) else (0.0, 0.0)

@@ -16,16 +16,20 @@ from numpy.typing import NDArray
 from pydicom.uid import UID
 
 from m2dino.cine.codestream import Codestream, read_codestream
+from m2dino.cine.dicom_header import DEFLATED
 from m2dino.cine.dicom_layout import PixelLayout
+from m2dino.cine.time_limit import within
 from m2dino.errors import UnsupportedTransferSyntaxError
 
-NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
 RLE = "1.2.840.10008.1.2.5"
 # A run packs at most 128 bytes into 2, so a short segment cannot fill a large frame.
 MOST_BY_RLE = 64
 _JPEG = "JPEG8"
 _JPEG_LS = "JPEGLS"
 _JPEG_2000 = "JPEG2K"
+# CharLS decodes the largest ultrasound frame known in half a second, but some damaged ones of 100 x 100 in ten.
+_JPEG_LS_SECONDS = 3.0
 # Transfer syntax: (name for people, codec of imagecodecs)
 _SYNTAXES = {
     "1.2.840.10008.1.2.4.50": ("JPEG Baseline", _JPEG),
@@ -41,6 +45,7 @@ _SYNTAXES = {
     "1.2.840.10008.1.2.4.203": ("High-Throughput JPEG 2000", _JPEG_2000),
     RLE: ("RLE", ""),
     **dict.fromkeys(NATIVE, ("uncompressed", "")),
+    DEFLATED: ("deflated", ""),
 }
 
 
@@ -58,15 +63,9 @@ def codec_name(path: Path, syntax: str) -> str:
     """
     name, codec = _SYNTAXES.get(syntax, (None, ""))
     if name is None:
-        video = syntax.startswith("1.2.840.10008.1.2.4.10")
-        advice = (
-            "take the video out of it with gdcmraw, or rewrite it with gdcmconv --raw"
-            if video
-            else "rewrite it uncompressed with gdcmconv --raw"
-        )
         raise UnsupportedTransferSyntaxError(
             f"{path} is compressed as {_known_name(syntax)}, which cannot be decoded here; install the GDCM tools "
-            f"(libgdcm-tools) and {advice}."
+            "(libgdcm-tools) and rewrite it uncompressed with gdcmconv --raw."
         )
     if codec and not getattr(imagecodecs, codec).available:
         raise UnsupportedTransferSyntaxError(
@@ -114,8 +113,11 @@ def decode_compressed(syntax: str, data: bytes, layout: PixelLayout) -> tuple[ND
     try:
         if codec == _JPEG:
             return _decode_jpeg(data, head, layout)
-        samples = imagecodecs.jpegls_decode(data) if codec == _JPEG_LS else imagecodecs.jpeg2k_decode(data)
-    except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError) as error:
+        if codec == _JPEG_LS:
+            samples = within(_JPEG_LS_SECONDS, lambda: imagecodecs.jpegls_decode(data))
+        else:
+            samples = imagecodecs.jpeg2k_decode(data)
+    except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError, TimeoutError) as error:
         raise DamagedFrameError from error
     return samples, _colour_by_header(layout) if samples.ndim == 3 else ""
 

@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,12 +20,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from m2dino.errors import (
-    NoPixelDataError,
-    TruncatedLoopError,
-    UnsupportedLoopError,
-    UnsupportedTransferSyntaxError,
-)
+from m2dino.cine.file_bytes import FileBytes
+from m2dino.cine.inflated import InflatedBytes
+from m2dino.errors import NoPixelDataError, TruncatedLoopError, UnsupportedLoopError
 
 _KEYWORDS = (
     "SOPClassUID",
@@ -56,16 +53,25 @@ _KEYWORDS = (
     "SegmentedGreenPaletteColorLookupTableData",
     "SegmentedBluePaletteColorLookupTableData",
     "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
     "SequenceOfUltrasoundRegions",
     "SharedFunctionalGroupsSequence",
     "FrameTime",
     "FrameTimeVector",
     "CineRate",
     "RecommendedDisplayFrameRate",
+    "RWaveTimeVector",
+    "RWavePointer",
+    "FrameNumbersOfInterest",
+    "FrameOfInterestType",
+    "FrameOfInterestDescription",
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
 )
 DEFLATED = "1.2.840.10008.1.2.1.99"
+# What a deflated data set is read under once it is inflated: group 2 with Explicit VR Little Endian alone.
+_PLAIN_HEAD = b"\0" * 128 + b"DICM" + b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
 _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 # What pydicom lets through on damaged headers.
@@ -103,7 +109,8 @@ class Header:
         encapsulated (compressed) frames.
     pixels_vr : str
         OB or OW; empty in implicit files.
-    file_size : int
+    source : FileBytes
+        The bytes that `pixels_at` counts in: the file, or its inflated content. Its size is that of all of them.
     """
 
     path: Path
@@ -112,32 +119,36 @@ class Header:
     pixels_at: int
     pixels_length: int
     pixels_vr: str
-    file_size: int
+    source: FileBytes
 
     @property
     def little_endian(self) -> bool:
         return self.transfer_syntax != "1.2.840.10008.1.2.2"
 
 
-class _CheckedStream:
+class _DeflatedError(Exception):
+    """The data set is deflated; `start` is where."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__()
+        self.start = start
+
+
+class CheckedStream:
     """A binary file for pydicom that never takes memory for bytes that are not there.
 
     A damaged length would otherwise make it ask for up to 4 GiB. It also notes whether the header ends early.
     """
 
-    def __init__(self, file: BinaryIO, size: int, path: Path) -> None:
+    def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
         self._size = size
-        self._path = path
         self.cut_short = False
 
     def read(self, length: int = -1) -> bytes:
         if length < 0:
-            # pydicom reads "all" only to inflate it.
-            raise UnsupportedTransferSyntaxError(
-                f"{self._path} is compressed as a whole (Deflated Explicit VR Little Endian, {DEFLATED}), so single "
-                "frames cannot be read; rewrite it uncompressed, for instance with dcmconv +te of DCMTK."
-            )
+            # pydicom reads "all" only to inflate it: without a bound, and all of it in memory.
+            raise _DeflatedError(self._file.tell())
         data = self._file.read(min(length, max(self._size - self._file.tell(), 0)))
         self.cut_short |= 0 < len(data) < length
         return data
@@ -161,23 +172,25 @@ def read_header(path: Path) -> Header:
     NoPixelDataError
         DICOM, but without an image.
     TruncatedLoopError
-        The file ends inside its header.
-    UnsupportedTransferSyntaxError
-        The file is deflated as a whole.
+        The file ends inside its header, or inside its deflated data set.
     """
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(0)
-            return _parse(path, file, size)
+        source = FileBytes(path)
+        try:
+            with path.open("rb") as file:
+                return _parse(path, file, source)
+        except _DeflatedError as deflated:
+            source = InflatedBytes(path, _PLAIN_HEAD, deflated.start)
+        with source.stream() as inflated:
+            return replace(_parse(path, inflated, source), transfer_syntax=DEFLATED)
     except OSError as error:
         raise UnsupportedLoopError(f"{path} cannot be read ({error.strerror}).") from None
 
 
-def _parse(path: Path, file: BinaryIO, size: int) -> Header:
-    stream = _CheckedStream(file, size, path)
+def _parse(path: Path, file: BinaryIO, source: FileBytes) -> Header:
+    stream = CheckedStream(file, source.size)
     try:
-        with _silenced():
+        with silenced():
             elements = dcmread(
                 stream,
                 stop_before_pixels=True,
@@ -202,11 +215,11 @@ def _parse(path: Path, file: BinaryIO, size: int) -> Header:
     if not has_rows:
         raise UnsupportedLoopError(f"{path} does not say how large its frames are: its header is damaged.")
     at, length, vr = start
-    return Header(path, elements, syntax, at, length, vr, size)
+    return Header(path, elements, syntax, at, length, vr, source)
 
 
 @contextmanager
-def _silenced() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Keep the parser quiet: its warnings quote damaged elements, which may be anything, a name among them.
 
     Filters and loggers belong to the whole process, hence the lock: two loops may be opened at once.

@@ -1,24 +1,31 @@
-"""The cine loop: frames decoded one at a time, when asked for."""
+"""The cine loop: frames decoded one at a time, when asked for or, in playback, just before."""
 
 from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from m2dino.cine.calibration import Calibration
+from m2dino.cine.look_ahead import LookAhead
+from m2dino.cine.markers import Marker
+from m2dino.cine.regions import Region, calibration_at, tissue_region
 
 Frame = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
 
+_MOST_AHEAD = 8
+
 
 class CineLoop(ABC):
     """A loop on disk. Indexing decodes one frame; a small cache serves repeated looks; threads may share it.
+
+    Frames asked for one after another are decoded up to 8 ahead by one thread, within the bounds of the cache.
 
     Attributes
     ----------
@@ -30,14 +37,18 @@ class CineLoop(ABC):
     frame_time_s : float or None
         Seconds from one frame to the next; None where the file does not say, or frames are not evenly spaced.
     frame_time_source : str or None
-        Where `frame_time_s` comes from, for people, such as "frame time" or "timestamps"; None where it is None.
+        Where the times come from, for people, such as "frame time" or "timestamps"; None where `frame_times_s` is None.
+    markers : tuple of Marker
+        Moments that the file names (R waves, end-diastole, end-systole), by frame.
     calibration : Calibration or None
     calibration_reason : str
         Where the calibration comes from, or why there is none; one sentence for people.
+    regions : tuple of Region
+        The ultrasound regions of a DICOM frame that lie inside it, each with its own scale or the reason for none.
     identity : str
         Content signature (hex): the same after renaming or moving, and free of patient data.
     reader : str
-        "dicom", "video" or "images".
+        "dicom", "video", "images", "volume" or "array".
     codec : str
         Compression, for people ("JPEG Baseline", "h264", "PNG").
     """
@@ -50,6 +61,8 @@ class CineLoop(ABC):
     frame_time_source: str | None = None
     calibration: Calibration | None = None
     calibration_reason: str = "the file gives no pixel size"
+    regions: tuple[Region, ...] = ()
+    markers: tuple[Marker, ...] = ()
     identity: str
     reader: str
     codec: str
@@ -58,6 +71,8 @@ class CineLoop(ABC):
         self._cache: OrderedDict[int, Frame] = OrderedDict()
         self._cache_bytes = cache_bytes
         self._lock = threading.RLock()
+        self._uneven_times: NDArray[np.float64] | None = None
+        self._look_ahead = LookAhead(self._fetch)
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -70,6 +85,29 @@ class CineLoop(ABC):
     def shape(self) -> tuple[int, int, int, int]:
         """(frames, height, width, 3)."""
         return (len(self), self.height, self.width, 3)
+
+    @property
+    def frame_times_s(self) -> NDArray[np.float64] | None:
+        """Seconds from the first frame to each frame, shape (N,), rising; None where the file does not say."""
+        if self._uneven_times is not None:
+            return self._uneven_times
+        return None if self.frame_time_s is None else np.arange(len(self), dtype=np.float64) * self.frame_time_s
+
+    def set_times(self, step_s: float | None, source: str, times_s: NDArray[np.float64] | None = None) -> None:
+        """Say when the frames were taken: evenly, `step_s` apart, or each at its own time, (N,) seconds, rising."""
+        self.frame_time_s, self.frame_time_source, self._uneven_times = step_s, source, times_s
+
+    @property
+    def tissue_region(self) -> tuple[int, int, int, int] | None:
+        """(y_min, x_min, y_max, x_max), end exclusive, of the largest 2-D image: the crop offered to the network."""
+        return tissue_region(self.regions)
+
+    def calibration_at(self, points: Sequence[tuple[float, float]]) -> tuple[Calibration | None, str]:
+        """Return the scale that holds at all (y, x) `points`, and where it comes from, or None and why there is none.
+
+        Lengths between points of two regions, or across the axes of an M-mode or a spectrum, have no millimetres.
+        """
+        return calibration_at(points, self.regions, self.calibration, self.calibration_reason)
 
     def __getitem__(self, index: int) -> Frame:
         """Return frame `index` as a read-only (H, W, 3) uint8 RGB array; negative indices count from the end.
@@ -88,9 +126,16 @@ class CineLoop(ABC):
         with self._lock:
             frame = self._cache.get(index)
             if frame is None:
-                return self._keep(index, self._decode(index))
+                frame = self._keep(index, self._decode(index))
             self._cache.move_to_end(index)
-            return frame
+        self._look_ahead.saw(index, min(_MOST_AHEAD, self._cache_bytes // frame.nbytes - 2), count)
+        return frame
+
+    def _fetch(self, index: int) -> None:
+        """Decode a frame that is about to be asked for."""
+        with self._lock:
+            if index not in self._cache and self._look_ahead.wants(index):
+                self._keep(index, self._decode(index))
 
     def _keep(self, index: int, frame: Frame) -> Frame:
         """Put a decoded frame into the cache, read-only; a reader that decodes others on its way keeps them too."""
@@ -110,5 +155,10 @@ class CineLoop(ABC):
 
     def close(self) -> None:
         """Forget decoded frames and let go of the file; safe to call twice."""
+        self._look_ahead.stop()
         with self._lock:
             self._cache.clear()
+            self._release()
+
+    def _release(self) -> None:  # noqa: B027  # a loop that holds nothing open has nothing to do here
+        """Let go of the file; called under the loop's lock. The next decoding opens it again."""

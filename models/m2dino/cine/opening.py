@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from m2dino.cine.frame_axis import FrameAxis
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.natural import natural_key
-from m2dino.cine.sniffing import IMAGE_SUFFIXES, is_volume, kind_of_file
+from m2dino.cine.sniffing import IMAGE_SUFFIXES, Kind, kind_of_file
 from m2dino.errors import NoPixelDataError, UnsupportedLoopError, UsageError
 
-_READS = "DICOM, video (MP4, AVI, MOV, MKV) and still images (PNG, JPEG, BMP, TIFF), or a folder of these"
+_READS = (
+    "DICOM, video (MP4, AVI, MOV, MKV, WMV, GIF), still images (PNG, JPEG, BMP, TIFF), volumes (NIfTI, MetaImage, "
+    "NRRD) and NumPy arrays, or a folder of these"
+)
 
 
-def open_loop(path: str | os.PathLike[str]) -> CineLoop:
+def open_loop(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None) -> CineLoop:
     """Open the one loop of a file or folder; nothing but its header, index and signature is read.
 
     Parameters
     ----------
     path : path-like
-        A DICOM, video or image file, a folder of equally sized images, or a folder with a single loop in it.
+        A DICOM, video, image, volume or NumPy file, a DICOMDIR with a single loop, a folder of equally sized images,
+        or a folder with a single loop in it.
+    frame_axis : str or int, optional
+        The axis that counts the frames: "x", "y", "z" or "t" of a volume, the number of an axis of a NumPy array. Only
+        needed where the file does not say it; other kinds of file have no use for it.
 
     Returns
     -------
@@ -29,6 +37,8 @@ def open_loop(path: str | os.PathLike[str]) -> CineLoop:
     ------
     UsageError
         The folder holds several loops: the message says to choose one of them.
+    AmbiguousLoopError
+        A volume or an array does not say which axis counts its frames: `choices` are what `frame_axis` may be.
     UnsupportedLoopError, NoPixelDataError, UnsupportedTransferSyntaxError, TruncatedLoopError
         The file cannot be read, and why.
     """
@@ -36,10 +46,10 @@ def open_loop(path: str | os.PathLike[str]) -> CineLoop:
     if len(paths) > 1:
         some = ", ".join(p.name for p in paths[:3]) + (", …" if len(paths) > 3 else "")
         raise UsageError(f"{path} holds {len(paths)} loops ({some}): choose one of them.")
-    return _open(paths[0])
+    return _open(paths[0], frame_axis)
 
 
-def open_loops(path: str | os.PathLike[str]) -> list[CineLoop]:
+def open_loops(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None) -> list[CineLoop]:
     """Open every loop of a file or folder, in natural order of their names.
 
     DICOM files without pixels (directories, reports) that lie in a folder beside loops are passed over; any other
@@ -47,16 +57,16 @@ def open_loops(path: str | os.PathLike[str]) -> list[CineLoop]:
 
     Raises
     ------
-    LoopError
+    LoopError, AmbiguousLoopError
         As `open_loop`.
     """
     paths = loop_paths(path)
     if len(paths) == 1:
-        return [_open(paths[0])]
+        return [_open(paths[0], frame_axis)]
     loops = []
     for each in paths:
         try:
-            loops.append(_open(each))
+            loops.append(_open(each, frame_axis))
         except NoPixelDataError:
             continue
     if not loops:
@@ -67,63 +77,99 @@ def open_loops(path: str | os.PathLike[str]) -> list[CineLoop]:
 def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
     """Return the path of every loop that `path` holds: itself, or the loops inside a folder.
 
-    A folder of still images is one loop, whose path is the folder's. Sub-folders are not searched.
+    A folder of still images is one loop, whose path is the folder's. Sub-folders are not searched, but a DICOMDIR leads
+    to the images that it names. Volumes and arrays that lie beside other loops are labels more often than not, and are
+    passed over: they open by their own names.
 
     Raises
     ------
     UnsupportedLoopError
         There is none, or the path cannot be read.
+    NoPixelDataError
+        A DICOMDIR that leads to no image.
     """
     path = Path(path)
     if not path.is_dir():
         if path.exists() and not path.is_file():
             # Reading a pipe or a device would wait for ever.
             raise UnsupportedLoopError(f"{path} is neither a file nor a folder: {_READS} are read.")
-        if is_volume(path) and path.exists():
-            raise UnsupportedLoopError(f"{path} is a volume (NIfTI, MetaImage, NRRD), which is not read: {_READS} are.")
-        if kind_of_file(path) is None:
+        kind = kind_of_file(path)
+        if kind is None:
             raise UnsupportedLoopError(f"{path} is not a loop that can be read: {_READS} are.")
-        return [path]
+        return _contents(path) if kind == "dicom" and is_dicomdir(path) else [path]
     try:
         files = sorted((f for f in path.iterdir() if f.is_file() and not f.name.startswith(".")), key=natural_key)
     except OSError as error:
         raise UnsupportedLoopError(f"The folder {path} cannot be read ({error.strerror}).") from None
-    found = []
+    found: list[Path] = []
+    stacks: list[Path] = []
     has_images = False
     for file in files:
         if file.suffix.lower() in IMAGE_SUFFIXES:
             has_images = True
-        elif _is_loop_file(file):
-            found.append(file)
+            continue
+        kind = _kind_in_folder(file)
+        if kind in ("volume", "array"):
+            stacks.append(file)
+        elif kind in ("dicom", "video"):
+            found += _contents_or_nothing(file) if is_dicomdir(file) else [file]
+    found = list(dict.fromkeys(found))
     if has_images:
         found.insert(0, path)
-    if not found:
+    if not found and not stacks:
         raise UnsupportedLoopError(f"The folder {path} holds no loop: {_READS} are read, sub-folders are not searched.")
-    return found
+    return found or stacks
 
 
-def _is_loop_file(file: Path) -> bool:
-    """Whether a file of a folder is DICOM or video; what cannot be read does not spoil the rest of the folder."""
+def _kind_in_folder(file: Path) -> Kind | None:
+    """Return the kind of a file in a folder; what cannot be read does not spoil the rest of the folder."""
     try:
-        return kind_of_file(file) in ("dicom", "video")
+        return kind_of_file(file)
     except UnsupportedLoopError:
-        return False
+        return None
 
 
-def _open(path: Path) -> CineLoop:
+def is_dicomdir(path: Path) -> bool:
+    """Whether a file has the name that the standard demands of a table of contents."""
+    return path.name.upper() in ("DICOMDIR", "DICOMDIR.DCM")
+
+
+def _contents(path: Path) -> list[Path]:
+    from m2dino.cine.dicomdir import referenced_images
+
+    return referenced_images(path)
+
+
+def _contents_or_nothing(path: Path) -> list[Path]:
+    """Return what a DICOMDIR leads to; one that leads nowhere does not spoil the rest of its folder."""
+    try:
+        return _contents(path)
+    except (NoPixelDataError, UnsupportedLoopError):
+        return []
+
+
+def _open(path: Path, frame_axis: FrameAxis | None) -> CineLoop:
     if path.is_dir():
         from m2dino.cine.images import ImageLoop
 
         return ImageLoop.of_folder(path)
     match kind_of_file(path):
         case "dicom":
-            from m2dino.cine.dicom import DicomLoop
+            from m2dino.cine.dicom_opening import open_dicom
 
-            return DicomLoop(path)
+            return open_dicom(path)
         case "video":
             from m2dino.cine.video import VideoLoop
 
             return VideoLoop(path)
+        case "volume":
+            from m2dino.cine.volumes import VolumeLoop
+
+            return VolumeLoop(path, frame_axis)
+        case "array":
+            from m2dino.cine.arrays import ArrayLoop
+
+            return ArrayLoop(path, frame_axis)
         case "images":
             from m2dino.cine.images import ImageLoop
 

@@ -7,14 +7,18 @@ from typing import Literal
 
 from m2dino.errors import UnsupportedLoopError
 
-Kind = Literal["dicom", "video", "images"]
+Kind = Literal["dicom", "video", "images", "volume", "array"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".gif"})
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
+ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 VOLUME_SUFFIXES = frozenset({".nii", ".mha", ".mhd", ".nrrd", ".nhdr"})
 _HEAD_BYTES = 132
 _IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
+# Matroska, Windows Media, GIF.
+_VIDEO_MAGIC = (b"\x1aE\xdf\xa3", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", b"GIF87a", b"GIF89a")
+_ARRAY_MAGIC = (b"\x93NUMPY", b"PK\x03\x04")
 _BARE_DICOM_GROUPS = (b"\x08\x00", b"\x02\x00")
 
 
@@ -56,8 +60,10 @@ def kind_of_file(path: Path) -> Kind | None:
     if head[128:132] == b"DICM":
         return "dicom"
     if is_volume(path):
-        return None
-    if head[4:8] == b"ftyp" or head[:4] == b"\x1aE\xdf\xa3" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
+        return "volume"
+    if suffix in ARRAY_SUFFIXES:
+        return "array" if head.startswith(_ARRAY_MAGIC) else None
+    if head[4:8] == b"ftyp" or head.startswith(_VIDEO_MAGIC) or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
         return "video"
     if suffix in IMAGE_SUFFIXES or head.startswith(_IMAGE_MAGIC[:2]):
         return "images" if head.startswith(_IMAGE_MAGIC) else None

@@ -23,10 +23,15 @@ from m2dino.cine.limits import check_frame_size
 from m2dino.cine.loop import CineLoop, Frame
 from m2dino.cine.sniffing import read_head
 from m2dino.cine.video_index import PacketStamp, VideoIndex, even_step
+from m2dino.cine.video_whole import check_whole
 from m2dino.errors import FrameDecodeError, LoopError, TruncatedLoopError, UnsupportedLoopError
 
 # Containers only: a playlist, which FFmpeg would recognise by its text, may make it open other files and addresses.
-_CONTAINERS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,asf"
+CONTAINERS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,asf,gif"
+# Without a container: only met inside DICOM.
+BARE_STREAMS = "mpegvideo,h264,hevc"
+# Seeking in these is by guess, and may land behind the frame.
+_WITHOUT_INDEX = ("mpegts", "mpeg")
 _KEPT_ON_THE_WAY = 12
 
 
@@ -55,14 +60,16 @@ class VideoLoop(CineLoop):
         self._frames: Iterator[VideoFrame] = iter(())
         self._next = 0
         self._turns = 0
+        self._sought = True
         try:
+            self._check_whole()
             self._measure()
         except FFmpegError as error:
             raise self._unreadable(error) from None
         except OSError as error:
             raise UnsupportedLoopError(f"{path} cannot be read ({error.strerror}).") from None
         finally:
-            self.close()
+            self._release()
         self.name = f"video {self.identity[:8]}"
         self.calibration_reason = "a video gives no pixel size"
 
@@ -73,6 +80,9 @@ class VideoLoop(CineLoop):
                 "copy it again from its source."
             )
         return UnsupportedLoopError(f"{self.path} is not a video that can be decoded; convert it to MP4 (H.264).")
+
+    def _check_whole(self) -> None:
+        check_whole(self.path)
 
     def _measure(self) -> None:
         """Walk the packets once for index and identity, and decode the first frame for size and rotation."""
@@ -97,7 +107,9 @@ class VideoLoop(CineLoop):
                 f"{self.path} holds {packets} of the {stream.frames} frames that its index names: "
                 "it was cut short; copy it again from its source."
             )
-        self._index = VideoIndex(stamps)
+        bare = container.format.name in BARE_STREAMS.split(",")
+        self._index = VideoIndex(stamps, countable=not bare)
+        self._sought = self._index.exact and container.format.name not in _WITHOUT_INDEX
         container, stream = self._start()
         first = next(self._frames, None)
         if first is None:
@@ -111,34 +123,36 @@ class VideoLoop(CineLoop):
         else:
             self._count = 1 + sum(1 for _ in self._frames)
             step = float(1 / stream.average_rate) if stream.average_rate and self._count > 1 else None
-        self.frame_time_s = step
-        self.frame_time_source = None if step is None else "timestamps" if self._index.exact else "frame rate"
+        if step is not None:
+            self.set_times(step, "timestamps" if self._index.exact else "frame rate")
+        elif self._index.exact and stream.time_base and self._count > 1:
+            times = np.asarray(self._index.times, dtype=np.float64)
+            self.set_times(None, "timestamps", (times - times[0]) * float(stream.time_base))
         self.identity = signature.finish((self._count, self.height, self.width))
 
     def __len__(self) -> int:
         return self._count
 
-    def close(self) -> None:
-        """Forget decoded frames and let go of the file; a later look opens it again."""
-        with self._lock:
-            super().close()
-            if self._container is not None:
-                self._frames = iter(())
-                self._container.close()
-                self._container = None
+    def _release(self) -> None:
+        if self._container is not None:
+            self._frames = iter(())
+            self._container.close()
+            self._container = None
 
     def _start(self) -> tuple[InputContainer, VideoStream]:
         """Open the file (again) and stand before its first frame."""
-        self.close()
-        check_unchanged(self.path, self._stamp)
-        container = av.open(f"file:{self.path}", options={"format_whitelist": _CONTAINERS}, metadata_errors="replace")
-        self._container = container
+        self._release()
+        self._container = container = self._open_container()
         if not container.streams.video:
             raise UnsupportedLoopError(f"{self.path} has no pictures, only sound or data; choose a video.")
         stream = container.streams.video[0]
         self._frames = _decoded(container, stream)
         self._next = 0
         return container, stream
+
+    def _open_container(self) -> InputContainer:
+        check_unchanged(self.path, self._stamp)
+        return av.open(f"file:{self.path}", options={"format_whitelist": CONTAINERS}, metadata_errors="replace")
 
     def _seek(self, pts: int) -> None:
         """Stand before the keyframe shown at `pts` ticks, or an earlier one."""
@@ -155,23 +169,22 @@ class VideoLoop(CineLoop):
                 frame = self._advance_to(index, keep=0)
                 if frame is not None:
                     return frame
-            if not self._index.exact:
+            # Some files need an earlier keyframe than the nearest: its first pictures lean on the group before.
+            for pts in self._index.keyframes_before(index)[:2] if self._index.exact else ():
+                self._seek(pts)
+                frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
+                if frame is not None:
+                    return frame
+            if not self._sought:
                 self._start()
                 frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
                 if frame is not None:
                     return frame
-            else:
-                # Some files need an earlier keyframe than the nearest: its first pictures lean on the group before.
-                for pts in self._index.keyframes_before(index)[:2]:
-                    self._seek(pts)
-                    frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
-                    if frame is not None:
-                        return frame
         except OSError as error:
-            self.close()
+            self._release()
             raise FrameDecodeError(f"Frame {index} of {self.path} cannot be read: {error.strerror}.") from None
         except FFmpegError:
-            self.close()
+            self._release()
         raise FrameDecodeError(f"Frame {index} of {self.path} is damaged; the other frames can still be used.")
 
     def _is_near(self, index: int) -> bool:

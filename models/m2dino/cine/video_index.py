@@ -28,12 +28,14 @@ class VideoIndex:
     ----------
     packets : iterable of PacketStamp
         Packets that become a frame, in decoding order.
+    countable : bool
+        Whether the times can be sought; where not, they are not used.
     """
 
-    def __init__(self, packets: Iterable[PacketStamp]) -> None:
+    def __init__(self, packets: Iterable[PacketStamp], countable: bool = True) -> None:
         stamps = list(packets)
         times = [stamp.pts for stamp in stamps if stamp.pts is not None]
-        self.exact = len(times) == len(stamps) and len(set(times)) == len(times)
+        self.exact = countable and len(times) == len(stamps) and len(set(times)) == len(times)
         """Whether every packet has a time of its own; where not, frames can only be counted from the start."""
         self.times = sorted(times) if self.exact else []
         self._index = {pts: k for k, pts in enumerate(self.times)}

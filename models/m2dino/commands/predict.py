@@ -49,6 +49,7 @@ def predict(
     fmuia: Annotated[Path | None, typer.Option(help="A data set in the FM_UIA layout, instead of loops.")] = None,
     checkpoint: Checkpoint = "tiny",
     frames: Annotated[str, typer.Option(help="Frames A:B of each loop, the end not included.")] = ":",
+    frame_axis: Annotated[str, typer.Option(help="The axis of volumes and NumPy arrays that counts the frames.")] = "",
     device: Device = "auto",
 ) -> None:
     """Predict a task on loops, or every task of a data set that the checkpoint knows."""
@@ -70,7 +71,7 @@ def predict(
     progress = terminal_progress()
     with stop_on_interrupt() as should_stop:
         for path in paths:
-            for loop in open_loops(path):
+            for loop in open_loops(path, frame_axis or None):
                 wanted = frame_range(frames, len(loop))
                 with LoopPredictionWriter(out, loop, known) as writer:
                     for prediction in predict_loop(

@@ -1,0 +1,62 @@
+"""The header of NIfTI (.nii, .nii.gz), versions 1 and 2."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+from m2dino.cine.volume_header import VolumeHeader, axis_spacings, damaged
+
+_AXES = "xyzt"
+_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
+_SECONDS = {8: 1.0, 16: 0.001, 24: 1e-6}
+
+
+def nifti_header(path: Path) -> VolumeHeader:
+    """Read the header of a NIfTI file; its fourth axis is time by the format's definition.
+
+    Raises
+    ------
+    UnsupportedLoopError
+        It is damaged.
+    """
+    packed = path.name.lower().endswith(".gz")
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            head = file.read(544)
+        dims, steps, units, offset = _fields(head)
+    except (struct.error, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError):
+        raise damaged(path) from None
+    scale = _MM.get(units & 0x07)
+    sizes = dict(zip(_AXES, steps[1:5], strict=False))
+    spacing = {} if scale is None else axis_spacings("xyz", {axis: size * scale for axis, size in sizes.items()})
+    tick = _SECONDS.get(units & 0x38)
+    timed = dims[0] >= 4 and dims[4] > 1
+    return VolumeHeader(
+        "NIfTI",
+        path,
+        0 if packed else offset,
+        packed,
+        "t" if timed else None,
+        spacing,
+        "the volume does not say in which unit its spacing is" if scale is None else "from the volume's spacing",
+        step_s=steps[4] * tick if timed and tick and steps[4] > 0 else None,
+    )
+
+
+def _fields(head: bytes) -> tuple[tuple[int, ...], tuple[float, ...], int, int]:
+    """Return dim, pixdim, xyzt_units and vox_offset."""
+    for order in "<>":
+        size = struct.unpack_from(f"{order}i", head)[0]
+        if size == 348:
+            dims = struct.unpack_from(f"{order}8h", head, 40)
+            steps = struct.unpack_from(f"{order}8f", head, 76)
+            return dims, steps, head[123], int(struct.unpack_from(f"{order}f", head, 108)[0])
+        if size == 540:
+            dims = struct.unpack_from(f"{order}8q", head, 16)
+            steps = struct.unpack_from(f"{order}8d", head, 104)
+            offset, units = (struct.unpack_from(f"{order}{form}", head, at)[0] for form, at in (("q", 168), ("i", 500)))
+            return dims, steps, units, offset
+    raise ValueError("no NIfTI header")

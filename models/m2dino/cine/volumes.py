@@ -1,0 +1,198 @@
+"""Volumes (MetaImage, NRRD, NIfTI) whose slices along one axis are frames, decoded by SimpleITK."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from m2dino.cine.calibration import Calibration
+from m2dino.cine.file_bytes import FileBytes, check_unchanged, stamp_of
+from m2dino.cine.frame_axis import FrameAxis, choose_frame_axis
+from m2dino.cine.limits import check_frame_size
+from m2dino.cine.stacks import StackLoop
+from m2dino.cine.volume_header import VolumeHeader, damaged
+from m2dino.cine.volume_metaimage import metaimage_header
+from m2dino.cine.volume_nifti import nifti_header
+from m2dino.cine.volume_nrrd import nrrd_header
+from m2dino.errors import FrameDecodeError, TruncatedLoopError, UnsupportedLoopError
+
+# A compressed volume can only be read as a whole.
+_MOST_WHOLE_BYTES = 3 * 2**27
+# No deflated byte holds more.
+_MOST_BY_DEFLATE = 1100
+_AXES = "xyzt"
+_EVEN = 0.1
+_PIXEL = re.compile(r"(?:vector of )?(\d+)-bit (?:unsigned integer|signed integer|float)")
+
+
+class VolumeLoop(StackLoop):
+    """A volume of one plane over time, or of planes one after another, as a loop.
+
+    Uncompressed MetaImage and NIfTI are read plane by plane. Other volumes are decoded once into a nameless temporary
+    file, so that memory does not grow with their length.
+
+    Parameters
+    ----------
+    path : Path
+    frame_axis : str, optional
+        The axis, "x" (the fastest in the file), "y", "z" or "t", that counts the frames.
+
+    Raises
+    ------
+    AmbiguousLoopError
+        The header does not say which axis counts the frames.
+    UnsupportedLoopError, TruncatedLoopError
+        The file is not a volume of pictures, or is damaged.
+    """
+
+    reader = "volume"
+
+    def __init__(self, path: Path, frame_axis: FrameAxis | None = None) -> None:
+        super().__init__(path)
+        self._whole: NDArray[Any] | None = None
+        self._spool: IO[bytes] | None = None
+        try:
+            self._stamp = stamp_of(path)
+            self._header = header = _read_header(path)
+            self._reader = _information(path)
+            self._sizes = tuple(int(size) for size in self._reader.GetSize())
+            self._components = self._check_pixels()
+            axes = dict(zip(_AXES, self._sizes, strict=False))
+            slowest_first = dict(reversed(axes.items()))
+            self._axis = choose_frame_axis(path, slowest_first, header.time_axis, frame_axis)
+            self._count = 1 if self._axis is None else axes[self._axis]
+            rows, columns = self._plane(slowest_first)
+            self.height, self.width = axes[rows], axes[columns]
+            check_frame_size(path, self.height, self.width)
+            self.codec = f"{header.form} ({'compressed' if header.compressed else 'uncompressed'})"
+            self._calibrate(rows, columns)
+            self._time()
+            source = FileBytes(header.data_file)
+            start = min(max(header.data_at, 0), source.size)
+            self._sign(source.size - start, lambda offset, length: source.read(start + offset, length))
+        except OSError as error:
+            raise UnsupportedLoopError(f"{path} cannot be read ({error.strerror}).") from None
+
+    def _plane(self, slowest_first: dict[str, int]) -> tuple[str, str]:
+        """Return the axes of rows and columns."""
+        others = [axis for axis in slowest_first if axis != self._axis]
+        if len(others) > 2:
+            others = [axis for axis in others if slowest_first[axis] > 1]
+        if len(others) != 2:
+            raise damaged(self.path)
+        return others[0], others[1]
+
+    def _check_pixels(self) -> int:
+        """Check what the header claims against the file before any memory is taken; return the samples of a pixel."""
+        if not 2 <= len(self._sizes) <= 4 or min(self._sizes) < 1:
+            raise damaged(self.path)
+        pixel = _PIXEL.fullmatch(sitk.GetPixelIDValueAsString(self._reader.GetPixelID()))
+        components = int(self._reader.GetNumberOfComponents())
+        if pixel is None or components not in (1, 3, 4):
+            raise UnsupportedLoopError(f"{self.path} does not hold grey levels or RGB; save it as 8-bit grey.")
+        claimed = int(np.prod(self._sizes, dtype=object)) * components * (int(pixel[1]) // 8)
+        header = self._header
+        stored = max(header.data_file.stat().st_size - header.data_at, 0)
+        if claimed > stored * (_MOST_BY_DEFLATE if header.compressed else 1):
+            raise TruncatedLoopError(
+                f"{self.path} claims {claimed} bytes of pixels, more than the file holds: "
+                "it was cut short or its header is damaged; copy it again from its source."
+            )
+        self._streams = not header.compressed and header.form != "NRRD"
+        if not self._streams and claimed > _MOST_WHOLE_BYTES:
+            raise UnsupportedLoopError(
+                f"{self.path} would need {claimed >> 20} MiB at once, for it is compressed or NRRD: "
+                "save it as an uncompressed MetaImage (.mha)."
+            )
+        return components
+
+    def _calibrate(self, rows: str, columns: str) -> None:
+        spacing = self._header.spacing_mm
+        if rows not in spacing or columns not in spacing:
+            reason = self._header.reason
+            self.calibration_reason = reason if not spacing else "the volume's spacing is not known on both axes"
+            return
+        try:
+            self.calibration = Calibration(spacing[rows], spacing[columns], None, f"{self._header.form} spacing")
+            self.calibration_reason = self._header.reason
+        except ValueError:
+            self.calibration_reason = "the volume's spacing is not a plausible pixel size"
+
+    def _time(self) -> None:
+        if self._axis is None or self._axis != self._header.time_axis:
+            return
+        times, step = self._header.times_s, self._header.step_s
+        if times is not None:
+            steps = np.diff(times)
+            even = np.abs(steps - steps.mean()).max() <= _EVEN * steps.mean()
+            self.set_times(float(steps.mean()) if even else None, "timestamps", None if even else times)
+        elif step is not None:
+            self.set_times(step, "time axis")
+
+    def _slice(self, index: int) -> NDArray[Any]:
+        try:
+            check_unchanged(self.path, self._stamp)
+            if self._streams:
+                return self._extracted(index)
+            if self._whole is None:
+                self._whole = self._read_whole()
+            axis = None if self._axis is None else len(self._sizes) - 1 - _AXES.index(self._axis)
+            values = self._whole if axis is None else np.take(self._whole, index, axis=axis)
+        except (OSError, RuntimeError, MemoryError, ValueError):
+            raise FrameDecodeError(
+                f"Frame {index} of {self.path} is damaged or has changed; copy the file again from its source."
+            ) from None
+        return self._as_plane(np.array(values))
+
+    def _extracted(self, index: int) -> NDArray[Any]:
+        start, extent = [0] * len(self._sizes), list(self._sizes)
+        if self._axis is not None:
+            at = _AXES.index(self._axis)
+            start[at], extent[at] = index, 1
+        self._reader.SetExtractIndex(start)
+        self._reader.SetExtractSize(extent)
+        return self._as_plane(sitk.GetArrayFromImage(self._reader.Execute()))
+
+    def _as_plane(self, values: NDArray[Any]) -> NDArray[Any]:
+        shape = (self.height, self.width)
+        return values.reshape(shape if self._components == 1 else (*shape, self._components))
+
+    def _read_whole(self) -> NDArray[Any]:
+        image = sitk.ReadImage(str(self.path))
+        # A view, so that the volume is not held twice; it lives no longer than the image.
+        view = sitk.GetArrayViewFromImage(image)
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the loop
+        view.tofile(self._spool)
+        self._spool.flush()
+        return np.memmap(self._spool, view.dtype, "r", 0, view.shape)
+
+    def _release(self) -> None:
+        self._whole = None
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+
+def _read_header(path: Path) -> VolumeHeader:
+    suffix = path.suffix.lower()
+    if suffix in (".mha", ".mhd"):
+        return metaimage_header(path)
+    return nrrd_header(path) if suffix in (".nrrd", ".nhdr") else nifti_header(path)
+
+
+def _information(path: Path) -> sitk.ImageFileReader:
+    """Let SimpleITK read the header; what it prints of damage would go past us to the terminal."""
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        raise damaged(path) from None
+    return reader

@@ -1,0 +1,8 @@
+"""De-identified copies of loops: headers by the standard's Basic Profile, pixels masked where burnt-in text may be."""
+
+from __future__ import annotations
+
+from m2dino.deid.options import DeidOptions, Retain
+from m2dino.deid.run import Deidentified, deidentify
+
+__all__ = ["DeidOptions", "Deidentified", "Retain", "deidentify"]

@@ -1,0 +1,73 @@
+"""A scale given by hand, remembered for the loop and for no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from m2dino.cine import open_loop
+from m2dino.cine.manual_calibration import calibration_of_line, forget, recall, remember
+from m2dino.errors import StoreWriteError, UsageError
+
+from tests.cine.making import PATIENT_ID, jpeg_loop, moving_square, numbered_frames, video
+
+
+def test_a_line_and_its_length_give_the_scale() -> None:
+    scale = calibration_of_line((10, 20), (40, 60), 25.0)
+    assert (scale.dy_mm, scale.dx_mm, scale.region) == (0.5, 0.5, None)
+    assert scale.source == "set by hand"
+
+
+@pytest.mark.parametrize(
+    ("end", "length", "told"),
+    [
+        ((10.0, 25.0), 5.0, "too short"),
+        ((float("nan"), 80.0), 5.0, "too short"),
+        ((10.0, 80.0), 0.0, "above 0"),
+        ((10.0, 80.0), -3.0, "above 0"),
+        ((10.0, 80.0), float("inf"), "above 0"),
+        ((10.0, 80.0), 1e6, "check the length"),
+    ],
+)
+def test_lines_that_measure_nothing(end: tuple[float, float], length: float, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        calibration_of_line((10.0, 20.0), end, length)
+
+
+def test_it_is_remembered_for_the_loop_under_any_name(tmp_path: Path) -> None:
+    path = video(tmp_path / f"{PATIENT_ID}.mp4", numbered_frames(5), "mpeg4")
+    folder = tmp_path / "scales"
+    loop = open_loop(path)
+    assert not recall(loop, folder)
+    remember(loop, calibration_of_line((0, 0), (0, 100), 30.0), folder)
+    assert loop.calibration is not None
+    again = open_loop(path.rename(tmp_path / "b.mp4"))
+    assert recall(again, folder)
+    assert again.calibration == loop.calibration
+    assert again.calibration_reason == "set by hand"
+    assert again.calibration_at([(1, 1), (90, 90)])[0] == again.calibration
+    assert not any(PATIENT_ID in file.name + file.read_text() for file in folder.iterdir())
+    other = open_loop(video(tmp_path / "c.mp4", numbered_frames(6), "mpeg4"))
+    assert not recall(other, folder)
+    forget(again, folder)
+    forget(again, folder)
+    assert not recall(open_loop(tmp_path / "b.mp4"), folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"dy_mm": -1, "dx_mm": 1, "region": null}', '{"dy_mm": 1, "dx_mm": 1, "region": [0, 0, 9999, 5]}'],
+)
+def test_a_damaged_memory_is_none(tmp_path: Path, content: str) -> None:
+    loop = open_loop(jpeg_loop(tmp_path / "a.dcm", moving_square(2)))
+    (tmp_path / f"{loop.identity}.json").write_text(content)
+    assert not recall(loop, tmp_path)
+    assert loop.calibration is None
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    loop = open_loop(jpeg_loop(tmp_path / "a.dcm", moving_square(2)))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreWriteError, match="not remembered"):
+        remember(loop, calibration_of_line((0, 0), (0, 40), 30.0), tmp_path / "file")
+    assert loop.calibration is None
