@@ -70,6 +70,9 @@ class TrainingProcess(QObject):
         process = QProcess()
         environment = QProcessEnvironment.systemEnvironment()
         environment.insert("PYTHONUNBUFFERED", "1")
+        if not environment.contains("OMP_WAIT_POLICY"):
+            # Threads that wait for one another sleep, instead of taking the cores that the window needs.
+            environment.insert("OMP_WAIT_POLICY", "PASSIVE")
         process.setProcessEnvironment(environment)
         process.readyReadStandardOutput.connect(self._read)
         process.finished.connect(self._ended)
