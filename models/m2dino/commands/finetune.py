@@ -67,7 +67,8 @@ def finetune(
             should_stop=should_stop,
         )
     print(f"{out}  {result.card.id}")
-    print(f"{result.train} frames of {result.loops} loops trained, {result.heldout} held out, {result.seconds:.0f} s")
+    loops = "1 loop" if result.loops == 1 else f"{result.loops} loops"
+    print(f"{result.train} frames trained and {result.heldout} held out, of {loops}, {result.seconds:.0f} s")
     for name, metrics in result.after.items():
         old = result.before.get(name, {})
         changes = [

@@ -34,8 +34,8 @@ class FinetuneSettings:
     seed : int
     """
 
-    steps: int = 120
-    pictures: int = 160
+    steps: int = 96
+    pictures: int = 128
     lr: float = 2e-3
     ema: float = 0.95
     checks: int = 8
