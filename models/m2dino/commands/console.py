@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from m2dino.progress import OnProgress, ShouldStop
@@ -51,7 +52,9 @@ def stop_on_interrupt() -> Iterator[ShouldStop]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        print("\nm2dino: stopping; the state is being saved (once more to quit at once).", file=sys.stderr, flush=True)
+        # Past Python's own buffer: a handler that interrupts a print in the middle may not print itself.
+        with suppress(OSError):
+            os.write(2, b"\nm2dino: stopping; the state is being saved (once more to quit at once).\n")
 
     before = {name: signal.signal(name, ask) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
