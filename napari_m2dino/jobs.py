@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2dino.cine.loop import CineLoop
-from m2dino.errors import FrameDecodeError
 from m2dino.tasks import Task
 from qtpy.QtCore import QObject, Signal
 
@@ -166,32 +165,15 @@ class PredictionJobs(QObject):
         """Predict frame after frame, passing over damaged ones; yield how many frames are done."""
         from m2dino.predictor import predict
 
-        left = list(request.frames)
-        while left and not should_stop():
-            try:
-                for prediction in predict(
-                    request.loop,
-                    task=request.task,
-                    model=model,
-                    frames=left[:],
-                    batch_size=BATCH,
-                    should_stop=should_stop,
-                ):
-                    left.remove(prediction.frame)
-                    self._send("predicted", request.generation, prediction)
-                    yield len(request.frames) - len(left)
-                return
-            except FrameDecodeError as error:
-                damaged = next((frame for frame in left if not _decodes(request.loop, frame)), None)
-                if damaged is None:
-                    raise
-                notes.append(str(error))
-                left.remove(damaged)
-
-
-def _decodes(loop: CineLoop, frame: int) -> bool:
-    try:
-        loop[frame]
-    except FrameDecodeError:
-        return False
-    return True
+        predictions = predict(
+            request.loop,
+            task=request.task,
+            model=model,
+            frames=request.frames,
+            batch_size=BATCH,
+            should_stop=should_stop,
+            on_bad_frame=lambda _frame, error: notes.append(str(error)),
+        )
+        for predicted, prediction in enumerate(predictions, start=1):
+            self._send("predicted", request.generation, prediction)
+            yield predicted + len(notes)

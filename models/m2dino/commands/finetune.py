@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -48,20 +49,13 @@ def finetune(
     ] = False,
 ) -> None:
     """Train one task on corrected and accepted frames; every other task stays as it was."""
+    run = partial(_run, store, task, out, checkpoint, form, replay or [], steps, device)
     if json_lines:
-        _for_a_window(store, task, out, checkpoint, form, replay or [], steps, device)
+        _for_a_window(run, out)
         return
     progress = terminal_progress()
     with stop_on_interrupt() as should_stop:
-        result = _run(
-            store,
-            task,
-            out,
-            checkpoint,
-            form,
-            replay or [],
-            steps,
-            device,
+        result = run(
             on_start=lambda data: None,
             on_progress=lambda p: progress(p.done, p.total, p.text),
             should_stop=should_stop,
@@ -128,16 +122,7 @@ def _plain(scores: dict[str, dict[str, Metric]]) -> dict[str, Any]:
     return {task: {name: metric.to_dict() for name, metric in metrics.items()} for task, metrics in scores.items()}
 
 
-def _for_a_window(
-    store: Path,
-    task: str,
-    out: Path,
-    checkpoint: str,
-    form: Literal["isolated", "shared"],
-    replay: list[Path],
-    steps: int | None,
-    device: str,
-) -> None:
+def _for_a_window(run: Callable[..., FinetuneResult], out: Path) -> None:
     """Run with events on stdout and orders on stdin."""
     stopping = threading.Event()
 
@@ -172,15 +157,7 @@ def _for_a_window(
         _emit("started", train=len(data.train), heldout=len(data.heldout), loops=data.loops)
 
     try:
-        result = _run(
-            store,
-            task,
-            out,
-            checkpoint,
-            form,
-            replay or [],
-            steps,
-            device,
+        result = run(
             on_start=on_start,
             on_progress=on_progress,
             should_stop=stopping.is_set,

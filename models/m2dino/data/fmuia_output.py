@@ -7,18 +7,17 @@ lists name their image by the cell of the table as it stands, which is the key t
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from m2dino.data.durable import write_whole
 from m2dino.data.image_files import image_size, mask_pixels
+from m2dino.data.prediction_files import write_prediction
 from m2dino.data.rows import Row
 from m2dino.data.value_files import png_bytes
-from m2dino.errors import DatasetError, MissingFileError, StoreWriteError
+from m2dino.errors import DatasetError, MissingFileError
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value, type_of
 
 _FILES = {
@@ -67,7 +66,7 @@ class OutputWriter:
             return
         for name, entries in self._lists.items():
             if entries:
-                self._write(self._out / _FILES[name], json.dumps(entries, indent=1).encode())
+                write_prediction(self._out / _FILES[name], json.dumps(entries, indent=1).encode())
 
     def add(self, row: Row, value: Value, size: tuple[int, int] | None = None) -> None:
         """Take the prediction of a row.
@@ -83,7 +82,7 @@ class OutputWriter:
         if type_of(value) != row.type:
             raise ValueError(f"a {type_of(value)} value for a {row.type} row")
         if isinstance(value, Mask):
-            self._write(mask_file(self._out, row), png_bytes(value.labels))
+            write_prediction(mask_file(self._out, row), png_bytes(value.labels))
             return
         entry: dict[str, Any] = {"image_path": row.image_path, "task_id": row.task_id}
         if isinstance(value, ClassProbabilities):
@@ -100,15 +99,6 @@ class OutputWriter:
             entry[names[0]] = [pixel / extent for pixel, extent in zip(pixels, scale, strict=True)]
             entry[names[1]] = [float(pixel) for pixel in pixels]
         self._lists[row.type].append(entry)
-
-    def _write(self, path: Path, data: bytes) -> None:
-        try:
-            write_whole(path, data)
-        except OSError as error:
-            raise StoreWriteError(
-                f"{path}: the prediction cannot be written ({os.strerror(error.errno or 0)}); "
-                "free some space or choose another folder."
-            ) from error
 
 
 class OutputReader:

@@ -16,6 +16,23 @@ from m2dino.tasks import Task
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Prediction, Value
 
 
+def write_prediction(path: Path, data: bytes) -> None:
+    """Write a file of predictions, whole or not at all.
+
+    Raises
+    ------
+    StoreWriteError
+        The disk refuses.
+    """
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise StoreWriteError(
+            f"{path}: the prediction cannot be written ({os.strerror(error.errno or 0)}); "
+            "free some space or choose another folder."
+        ) from error
+
+
 def value_fields(value: Value, task: Task) -> dict[str, Any]:
     """Return a value other than a mask as plain data, in original-frame pixels, (y, x) order.
 
@@ -69,7 +86,7 @@ class LoopPredictionWriter:
         entry: dict[str, Any] = {"frame": prediction.frame, "confidence": round(prediction.confidence, 4)}
         if isinstance(prediction.value, Mask):
             name = f"mask_{prediction.frame:06d}.png"
-            self._write(self.folder / name, png_bytes(prediction.value.labels))
+            write_prediction(self.folder / name, png_bytes(prediction.value.labels))
             entry["mask"] = name
         else:
             entry |= value_fields(prediction.value, self._task)
@@ -92,13 +109,4 @@ class LoopPredictionWriter:
             "coordinates": "pixels of the original frame, (y, x); boxes y_min, x_min, y_max, x_max, end exclusive",
             "predictions": self._entries,
         }
-        self._write(self.folder / "predictions.json", json.dumps(about, indent=1).encode())
-
-    def _write(self, path: Path, data: bytes) -> None:
-        try:
-            write_whole(path, data)
-        except OSError as error:
-            raise StoreWriteError(
-                f"{path}: the prediction cannot be written ({os.strerror(error.errno or 0)}); "
-                "free some space or choose another folder."
-            ) from error
+        write_prediction(self.folder / "predictions.json", json.dumps(about, indent=1).encode())
