@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from m2dino.cine.loop import CineLoop, Frame
+from m2dino.data.cropping import Crop, Region
 from m2dino.data.letterbox import Letterbox
 from m2dino.device import choose_device, device_text, has_bfloat16
 from m2dino.errors import FrameDecodeError, UntrainedTaskError, UsageError
@@ -206,6 +207,7 @@ def predict(
     model: Model | None = None,
     *,
     frames: Iterable[int] | None = None,
+    region: Region | None = None,
     batch_size: int = 4,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
@@ -223,6 +225,9 @@ def predict(
         The bundled tiny model by default.
     frames : iterable of int, optional
         Indices of frames; all by default.
+    region : tuple of int, optional
+        (y_min, x_min, y_max, x_max), original-frame pixels, end exclusive: the part of every frame that the network
+        sees, such as `loop.tissue_region`; the whole frame by default. Values are in pixels of the whole frame.
     batch_size : int
         Frames a step of the network.
     on_progress : callable
@@ -242,7 +247,7 @@ def predict(
     UntrainedTaskError
         The model was never trained on the task.
     UsageError
-        A frame lies outside the loop.
+        A frame lies outside the loop, or the region outside the frame.
     FrameDecodeError
         A frame is damaged, and `on_bad_frame` is not given.
     """
@@ -252,7 +257,8 @@ def predict(
     for index in wanted:
         if not 0 <= index < len(loop):
             raise UsageError(f"There is no frame {index}: the loop has {len(loop)} frames, 0 to {len(loop) - 1}.")
-    return _predict(loop, task_id, model, wanted, max(1, batch_size), on_progress, should_stop, on_bad_frame)
+    crop = None if region is None else Crop(loop.height, loop.width, region)
+    return _predict(loop, task_id, model, wanted, crop, max(1, batch_size), on_progress, should_stop, on_bad_frame)
 
 
 def _predict(
@@ -260,12 +266,14 @@ def _predict(
     task_id: str,
     model: Model,
     wanted: list[int],
+    crop: Crop | None,
     batch_size: int,
     on_progress: OnProgress,
     should_stop: ShouldStop,
     on_bad_frame: OnBadFrame | None,
 ) -> Iterator[Prediction]:
-    box = Letterbox(loop.height, loop.width, model.size)
+    height, width = (loop.height, loop.width) if crop is None else crop.size
+    box = Letterbox(height, width, model.size)
 
     def prepare(indices: list[int]) -> tuple[list[int], list[Tensor], list[tuple[int, FrameDecodeError]]]:
         good: list[int] = []
@@ -273,7 +281,8 @@ def _predict(
         bad: list[tuple[int, FrameDecodeError]] = []
         for index in indices:
             try:
-                images.append(box.image_in(loop[index]))
+                frame = loop[index] if crop is None else crop.frame_in(loop[index])
+                images.append(box.image_in(frame))
                 good.append(index)
             except FrameDecodeError as error:
                 bad.append((index, error))
@@ -282,7 +291,13 @@ def _predict(
     def finish(indices: list[int], outputs: list[Output]) -> list[Prediction]:
         readings = [read_output(output, box) for output in outputs]
         return [
-            Prediction(index, task_id, reading.value, reading.confidence, model.id)
+            Prediction(
+                index,
+                task_id,
+                reading.value if crop is None else crop.value_out(reading.value),
+                reading.confidence,
+                model.id,
+            )
             for index, reading in zip(indices, readings, strict=True)
         ]
 
@@ -303,7 +318,8 @@ def _predict(
                 if number + 2 < len(groups):
                     ahead.append(decoder.submit(prepare, groups[number + 2]))
                 if good:
-                    outputs = model.outputs(torch.stack(images), task_id, [(loop.identity, index) for index in good])
+                    keys = [(loop.identity, index, crop and crop.region) for index in good]
+                    outputs = model.outputs(torch.stack(images), task_id, keys)
                     behind.append(reader.submit(finish, good, outputs))
                 done += len(group)
                 left = (time.monotonic() - start) / done * (len(wanted) - done)

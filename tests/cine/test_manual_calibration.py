@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from m2dino.cine import open_loop
-from m2dino.cine.manual_calibration import calibration_of_line, forget, recall, remember
+from m2dino.cine import open_loop, open_loops
+from m2dino.cine.manual_calibration import calibration_of_line, calibration_on, forget, recall, remember
+from m2dino.cine.regions import Region
 from m2dino.errors import StoreWriteError, UsageError
 
 from tests.cine.making import PATIENT_ID, jpeg_loop, moving_square, numbered_frames, video
@@ -63,6 +64,47 @@ def test_a_damaged_memory_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / f"{loop.identity}.json").write_text(content)
     assert not recall(loop, tmp_path)
     assert loop.calibration is None
+
+
+def test_opening_the_loop_again_brings_the_scale_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("M2DINO_CALIBRATIONS", str(tmp_path / "scales"))
+    path = jpeg_loop(tmp_path / "a.dcm", moving_square(2), PixelSpacing=[0.2, 0.3])
+    loop = open_loop(path)
+    own = loop.calibration, loop.calibration_reason
+    assert own[0] is not None
+    for length in (25.0, 30.0):
+        remember(loop, calibration_of_line((0, 0), (0, 50), length))
+    for known in (loop, open_loop(path), *open_loops(tmp_path)):
+        assert known.calibration is not None
+        assert known.calibration.dy_mm == pytest.approx(0.6)
+        assert known.own_scale == own
+    forget(loop)
+    for known in (loop, open_loop(path)):
+        assert (known.calibration, known.calibration_reason) == own == known.own_scale
+
+
+@pytest.mark.parametrize("end", [(10.0, 64.0), (-1.0, 20.0), (float("nan"), 20.0), (10.0, float("inf"))])
+def test_a_line_has_to_lie_inside_the_frame(tmp_path: Path, end: tuple[float, float]) -> None:
+    loop = open_loop(jpeg_loop(tmp_path / "a.dcm", moving_square(2)))
+    with pytest.raises(UsageError, match="inside the image"):
+        calibration_on(loop, (10.0, 30.0), end, 5.0)
+    assert calibration_on(loop, (10.0, 3.0), (10.0, 63.0), 6.0).region is None
+
+
+def test_a_line_over_one_image_says_nothing_of_the_curve_below(tmp_path: Path) -> None:
+    loop = open_loop(jpeg_loop(tmp_path / "a.dcm", moving_square(2)))
+    image, beside, curve = (0, 0, 30, 40), (0, 40, 30, 60), (30, 0, 48, 60)
+    loop.regions = (
+        Region(image, "tissue", None, "no scale"),
+        Region(beside, "tissue", None, "no scale"),
+        Region(curve, "M-mode", None, "no lengths"),
+    )
+    assert calibration_on(loop, (5, 5), (5, 35), 3.0).region == image
+    assert calibration_on(loop, (2, 50), (28, 50), 3.0).region == beside
+    assert calibration_on(loop, (2, 62), (28, 62), 3.0).region == image, "a depth scale beside the images"
+    remember(loop, calibration_on(loop, (5, 5), (5, 35), 3.0), tmp_path / "scales")
+    assert loop.calibration_at([(5, 5), (20, 20)])[0] == loop.calibration
+    assert loop.calibration_at([(5, 5), (40, 20)])[0] is None
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -70,6 +70,29 @@ def test_other_values_are_in_the_list(kind: str, loop: Path, checkpoint: Path, t
     assert [path.name for path in folder.iterdir()] == ["predictions.json"]
 
 
+def test_a_region_of_the_frame_can_be_chosen(loop: Path, checkpoint: Path, tmp_path: Path, inside: Run) -> None:
+    def labels(*more: str) -> np.ndarray:
+        out = tmp_path / "-".join(more)
+        folder, about = predicted(loop, "segmentation", checkpoint, out, "--frames", "0", *more, run=inside)
+        assert about["region"] == ([int(edge) for edge in more[1].split(",")] if "," in more[1] else None)
+        return np.asarray(Image.open(folder / "mask_000000.png"))
+
+    assert np.array_equal(labels("--region", "whole"), labels("--region", "auto")), "pictures name no region"
+    part = labels("--region", f"4,6,{HEIGHT - 8},{WIDTH - 10}")
+    assert part.shape == (HEIGHT, WIDTH)
+    outside = np.ones((HEIGHT, WIDTH), bool)
+    outside[4 : HEIGHT - 8, 6 : WIDTH - 10] = False
+    assert not part[outside].any()
+    words = ("predict", loop, "--task", TASKS["segmentation"], "--checkpoint", checkpoint, "-o", tmp_path / "no")
+    for wrong, told in (
+        ("left", "auto, whole"),
+        ("1,2,3", "four whole numbers"),
+        ("0,0,9999,9999", "inside the frame"),
+    ):
+        assert_one_sentence(inside(*words, "--region", wrong), told)
+    assert not (tmp_path / "no").exists(), "nothing is begun that cannot be done"
+
+
 def test_no_name_of_a_file_gets_about(loop: Path, checkpoint: Path, tmp_path: Path, inside: Run) -> None:
     folder, _ = predicted(loop, "detection", checkpoint, tmp_path / "out", run=inside)
     assert "DOE" not in (folder / "predictions.json").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from m2dino.cine import open_loop
-from m2dino.deid import DeidOptions, deidentify
+from m2dino.deid import DeidOptions, copy_loop, copy_name, copy_suffix, deidentify
 from m2dino.errors import FrameDecodeError, UsageError
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
@@ -134,6 +134,21 @@ def test_all_outside_the_regions_is_black_where_text_may_be(tmp_path: Path, says
     assert data.BurnedInAnnotation == "NO"
     assert "113101" in [code.CodeValue for code in data.DeidentificationMethodCodeSequence]
     _holds_no_secret(tmp_path / "b.dcm")
+
+
+def test_an_open_loop_is_copied_and_stays_open_and_masking_can_be_left_out(tmp_path: Path) -> None:
+    loop = open_loop(jpeg_loop(tmp_path / "a.dcm", FRAMES, SequenceOfUltrasoundRegions=[region()]))
+    black = copy_loop(loop, tmp_path / f"{copy_name(loop)}{copy_suffix(loop)}")
+    plain = copy_loop(loop, tmp_path / "plain.dcm", DeidOptions(mask=False))
+    assert (black.masked, plain.masked) == (True, False)
+    assert black.target is not None
+    assert not open_loop(black.target)[0][:10].any()
+    assert np.array_equal(open_loop(tmp_path / "plain.dcm")[0], loop[0])
+    assert "nothing was made black" in plain.warnings[0]
+    with pytest.raises(UsageError, match="has to end in"):
+        copy_loop(loop, tmp_path / "copy.png")
+    with pytest.raises(UsageError, match="not overwritten"):
+        copy_loop(loop, loop.path)
 
 
 def test_a_file_that_names_no_region_is_not_called_clean(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ class CineLoop(ABC):
         self._cache_bytes = cache_bytes
         self._lock = threading.RLock()
         self._uneven_times: NDArray[np.float64] | None = None
+        self._own_scale: tuple[Calibration | None, str] | None = None
         self._look_ahead = LookAhead(self._fetch)
 
     @abstractmethod
@@ -96,6 +97,21 @@ class CineLoop(ABC):
     def set_times(self, step_s: float | None, source: str, times_s: NDArray[np.float64] | None = None) -> None:
         """Say when the frames were taken: evenly, `step_s` apart, or each at its own time, (N,) seconds, rising."""
         self.frame_time_s, self.frame_time_source, self._uneven_times = step_s, source, times_s
+
+    @property
+    def own_scale(self) -> tuple[Calibration | None, str]:
+        """The scale of the file itself and where it comes from, or None and why; whatever a person has set since."""
+        return self._own_scale or (self.calibration, self.calibration_reason)
+
+    def set_scale(self, calibration: Calibration, reason: str) -> None:
+        """Use a person's scale; `reason` says where it comes from. That of the file stays in `own_scale`."""
+        self._own_scale = self.own_scale
+        self.calibration, self.calibration_reason = calibration, reason
+
+    def use_own_scale(self) -> None:
+        """Go back to the scale of the file."""
+        self.calibration, self.calibration_reason = self.own_scale
+        self._own_scale = None
 
     @property
     def tissue_region(self) -> tuple[int, int, int, int] | None:

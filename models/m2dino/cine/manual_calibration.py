@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 from m2dino.cine.calibration import Calibration
@@ -49,8 +50,36 @@ def calibration_of_line(
         raise UsageError(f"A line of {pixels:.0f} pixels cannot be {length_mm:g} mm long; check the length.") from None
 
 
+def calibration_on(loop: CineLoop, start: Point, end: Point, length_mm: float) -> Calibration:
+    """Return the scale that a line on a frame of `loop` gives, and where in the frame it holds.
+
+    In a file that names its regions it holds in the smallest two-dimensional image around the line or, for a line over
+    a scale beside the images, in the largest; otherwise in the whole frame. An M-mode never gets millimetres.
+
+    Parameters
+    ----------
+    loop : CineLoop
+    start, end : (y, x)
+        Ends of the line, original-frame pixels.
+    length_mm : float
+
+    Raises
+    ------
+    UsageError
+        The line leaves the frame, is too short to be exact, or the length makes no sense.
+    """
+    points = (start, end)
+    if any(not (-0.5 <= y <= loop.height - 0.5 and -0.5 <= x <= loop.width - 0.5) for y, x in points):
+        raise UsageError("The line has to lie inside the image: draw it along the depth scale.")
+    around = [r for r in loop.regions if r.spatial and all(r.covers(y, x) for y, x in points)]
+    region = min(around, key=lambda r: r.area).box if around else loop.tissue_region
+    return calibration_of_line(start, end, length_mm, region)
+
+
 def default_folder() -> Path:
-    """Return where scales are remembered: `calibrations` in the user's data folder; it need not exist."""
+    """Return where scales are remembered: M2DINO_CALIBRATIONS, else `calibrations` in the user's data folder."""
+    if named := os.environ.get("M2DINO_CALIBRATIONS"):
+        return Path(named)
     from platformdirs import user_data_path
 
     return user_data_path("m2dino") / "calibrations"
@@ -102,7 +131,7 @@ def recall(loop: CineLoop, folder: Path | None = None) -> bool:
 
 
 def forget(loop: CineLoop, folder: Path | None = None) -> None:
-    """Remove a person's scale of a loop; opened anew, it has the scale of its own file again.
+    """Remove a person's scale of a loop: it has the scale of its own file again, if that has one.
 
     Raises
     ------
@@ -114,6 +143,7 @@ def forget(loop: CineLoop, folder: Path | None = None) -> None:
         file.unlink(missing_ok=True)
     except OSError as error:
         raise StoreWriteError(f"{file} cannot be removed ({error.strerror}).") from None
+    loop.use_own_scale()
 
 
 def _file(loop: CineLoop, folder: Path | None) -> Path:
@@ -121,8 +151,7 @@ def _file(loop: CineLoop, folder: Path | None) -> Path:
 
 
 def _use(loop: CineLoop, calibration: Calibration) -> None:
-    loop.calibration = calibration
-    loop.calibration_reason = SOURCE
+    loop.set_scale(calibration, SOURCE)
 
 
 def _fits(loop: CineLoop, region: tuple[int, ...]) -> bool:

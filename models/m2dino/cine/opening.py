@@ -20,6 +20,8 @@ _READS = (
 def open_loop(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None) -> CineLoop:
     """Open the one loop of a file or folder; nothing but its header, index and signature is read.
 
+    A scale that a person has given this loop before is used again (see `manual_calibration`).
+
     Parameters
     ----------
     path : path-like
@@ -149,6 +151,14 @@ def _contents_or_nothing(path: Path) -> list[Path]:
 
 
 def _open(path: Path, frame_axis: FrameAxis | None) -> CineLoop:
+    from m2dino.cine.manual_calibration import recall
+
+    loop = _read(path, frame_axis)
+    recall(loop)
+    return loop
+
+
+def _read(path: Path, frame_axis: FrameAxis | None) -> CineLoop:
     if path.is_dir():
         from m2dino.cine.images import ImageLoop
 

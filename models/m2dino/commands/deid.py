@@ -35,7 +35,7 @@ def deid(
     if unknown:
         raise UsageError(f"--retain {sorted(unknown)[0]}: choose from {', '.join(sorted(RETAINED))}.")
     kept = frozenset(cast("list[Retain]", retain or []))
-    options = DeidOptions(kept, _box(box), salt.encode()) if salt else DeidOptions(kept, _box(box))
+    options = DeidOptions(kept, _box(box), salt=salt.encode()) if salt else DeidOptions(kept, _box(box))
     rows: list[dict[str, Any]] = []
     failed = False
     for outcome in deidentify(source, target, options):

@@ -68,7 +68,6 @@ def info(
 def _describe(path: Path, frame_axis: str | None) -> list[dict[str, Any] | M2DinoError]:
     """Return a row or an error for every loop of `path`, so that one bad file does not hide the others."""
     from m2dino.cine import loop_paths, open_loop
-    from m2dino.cine.manual_calibration import recall
 
     try:
         found = loop_paths(path)
@@ -78,7 +77,6 @@ def _describe(path: Path, frame_axis: str | None) -> list[dict[str, Any] | M2Din
     for each in found:
         try:
             loop = open_loop(each, frame_axis)
-            recall(loop)
         except NoPixelDataError as error:
             # A folder of a scanner holds directories and reports beside its loops: they are not mistakes there.
             if len(found) == 1:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from m2dino.commands.console import stop_on_interrupt, terminal_progress
 from m2dino.errors import UsageError
+
+if TYPE_CHECKING:
+    from m2dino.cine import CineLoop
 
 Checkpoint = Annotated[str, typer.Option(help="Checkpoint file, or the name of a bundled one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -42,6 +45,27 @@ def frame_range(text: str, count: int) -> range:
     return chosen
 
 
+def region_of(text: str, loop: CineLoop) -> tuple[int, int, int, int] | None:
+    """Return the part of the frame that --region names for a loop; None: the whole frame.
+
+    Raises
+    ------
+    UsageError
+        It is neither "auto" nor "whole" nor four whole numbers.
+    """
+    from m2dino.data.cropping import image_region
+
+    if text in ("auto", "whole"):
+        return image_region(loop) if text == "auto" else None
+    try:
+        y_min, x_min, y_max, x_max = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"--region {text}: write auto, whole, or four whole numbers, Y_MIN,X_MIN,Y_MAX,X_MAX."
+        ) from None
+    return y_min, x_min, y_max, x_max
+
+
 def predict(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")],
     paths: Annotated[list[Path] | None, typer.Argument(help="Loops: files, or folders of files.")] = None,
@@ -49,6 +73,13 @@ def predict(
     fmuia: Annotated[Path | None, typer.Option(help="A data set in the FM_UIA layout, instead of loops.")] = None,
     checkpoint: Checkpoint = "tiny",
     frames: Annotated[str, typer.Option(help="Frames A:B of each loop, the end not included.")] = ":",
+    region: Annotated[
+        str,
+        typer.Option(
+            help="What the network sees of each frame: auto (the image, where a DICOM file says where that is), "
+            "whole, or Y_MIN,X_MIN,Y_MAX,X_MAX in pixels."
+        ),
+    ] = "auto",
     frame_axis: Annotated[str, typer.Option(help="The axis of volumes and NumPy arrays that counts the frames.")] = "",
     device: Device = "auto",
 ) -> None:
@@ -72,17 +103,19 @@ def predict(
     with stop_on_interrupt() as should_stop:
         for path in paths:
             for loop in open_loops(path, frame_axis or None):
-                wanted = frame_range(frames, len(loop))
-                with LoopPredictionWriter(out, loop, known) as writer:
-                    for prediction in predict_loop(
-                        loop,
-                        known,
-                        model,
-                        frames=wanted,
-                        on_progress=progress,
-                        should_stop=should_stop,
-                        on_bad_frame=lambda frame, error: print(f"m2dino: {error}", file=sys.stderr),
-                    ):
+                seen = region_of(region, loop)
+                predictions = predict_loop(
+                    loop,
+                    known,
+                    model,
+                    frames=frame_range(frames, len(loop)),
+                    region=seen,
+                    on_progress=progress,
+                    should_stop=should_stop,
+                    on_bad_frame=lambda frame, error: print(f"m2dino: {error}", file=sys.stderr),
+                )
+                with LoopPredictionWriter(out, loop, known, seen) as writer:
+                    for prediction in predictions:
                         writer.add(prediction)
                 print(writer.folder)
                 loop.close()

@@ -63,11 +63,13 @@ class LoopPredictionWriter:
     out : Path
     loop : CineLoop
     task : Task
+    region : tuple of int, optional
+        (y_min, x_min, y_max, x_max), original-frame pixels, end exclusive: the part of the frame that was predicted in.
     """
 
-    def __init__(self, out: Path, loop: CineLoop, task: Task) -> None:
+    def __init__(self, out: Path, loop: CineLoop, task: Task, region: tuple[int, int, int, int] | None = None) -> None:
         self.folder = out / f"{loop.identity[:16]}_{task.id}"
-        self._loop, self._task = loop, task
+        self._loop, self._task, self._region = loop, task, region
         self._entries: list[dict[str, Any]] = []
         self._model_id = ""
 
@@ -103,6 +105,7 @@ class LoopPredictionWriter:
             "height": self._loop.height,
             "width": self._loop.width,
             "mm_per_px": None if calibration is None else [calibration.dy_mm, calibration.dx_mm],
+            "region": None if self._region is None else list(self._region),
             "task": self._task.id,
             "labels": list(self._task.label_names),
             "model": self._model_id,

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from m2dino.deid.options import DeidOptions, Retain
-from m2dino.deid.run import Deidentified, deidentify
+from m2dino.deid.run import Deidentified, copy_loop, copy_name, copy_suffix, deidentify
 
-__all__ = ["DeidOptions", "Deidentified", "Retain", "deidentify"]
+__all__ = ["DeidOptions", "Deidentified", "Retain", "copy_loop", "copy_name", "copy_suffix", "deidentify"]

@@ -72,7 +72,8 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
     header = read_header(loop.path)
     data = _all_attributes(header)
     says = str(data.get("BurnedInAnnotation") or "").strip().upper()
-    boxes = [options.box] if options.box else [region.box for region in loop.regions] if says != "NO" else []
+    wanted = options.mask and says != "NO"
+    boxes = [options.box] if options.box else [region.box for region in loop.regions] if wanted else []
     with silenced():
         deidentify_attributes(data, options)
         declare(data, options, bool(boxes))
@@ -82,13 +83,15 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
         else:
             _write_as_is(file, data, header, len(loop))
     header.source.close()
-    return bool(boxes), _warnings(says, boxes, options)
+    return bool(boxes), _warnings(says, boxes, bool(loop.regions), options)
 
 
-def _warnings(says: str, boxes: list[Box], options: DeidOptions) -> list[str]:
+def _warnings(says: str, boxes: list[Box], has_regions: bool, options: DeidOptions) -> list[str]:
     if says == "NO" and not boxes:
         return []
     told = "says that text is burnt into its pixels" if says == "YES" else "does not say whether text is burnt in"
+    if not boxes and has_regions:
+        return [f"the file {told}, and nothing was made black: look at the copy"]
     if not boxes:
         told += ", and it names no ultrasound region that fits its frames"
         return [f"the file {told}: look at the copy, or give the box to keep"]

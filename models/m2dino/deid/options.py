@@ -23,6 +23,8 @@ class DeidOptions:
         What the Basic Profile would remove and this copy keeps.
     box : tuple of int, or None
         (y_min, x_min, y_max, x_max), original-frame pixels, end exclusive: the only part of every frame to keep.
+    mask : bool
+        Make all outside a DICOM file's ultrasound regions black, unless the file says that no text is burnt in.
     salt : bytes
         Secret from which new UIDs are made. The same salt gives the same new UIDs, so that copies made at different
         times still belong together; without one, nobody can tell, not even by trying UIDs.
@@ -30,6 +32,7 @@ class DeidOptions:
 
     retain: frozenset[Retain] = frozenset()
     box: Box | None = None
+    mask: bool = True
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def new_uid(self, uid: str) -> str:

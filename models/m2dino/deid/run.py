@@ -99,37 +99,65 @@ def _all_loops(source: Path, into: Path) -> Iterator[Path]:
 def _copy(path: Path, target: Path, in_folder: bool, options: DeidOptions) -> Deidentified:
     loop = open_loop(path)
     try:
-        if options.box:
-            check_box(loop, options.box)
-        wanted = _suffix(loop, options)
-        if in_folder:
-            target = _free_name(target, loop, wanted)
-        elif target.suffix.lower() != wanted:
-            raise UsageError(f"{target} has to end in {wanted or 'no suffix, for it becomes a folder'}.")
-        masked = options.box is not None
-        if loop.reader == "dicom":
-            from m2dino.deid.dicom_copy import copy_dicom
-
-            masked, warnings = copy_dicom(loop, target, options)
-        elif loop.reader == "video":
-            from m2dino.deid.video_copy import copy_video
-
-            warnings = copy_video(loop, target, options.box)
-        else:
-            from m2dino.deid.image_copy import copy_images
-
-            warnings = copy_images(loop, target, options.box)
-        return Deidentified(path, target, masked, tuple(warnings))
+        return copy_loop(loop, _free_name(target, loop, copy_suffix(loop, options)) if in_folder else target, options)
     finally:
         loop.close()
 
 
-def _suffix(loop: CineLoop, options: DeidOptions) -> str:
-    """Return the suffix of a loop's copy, "" for a folder."""
+def copy_loop(loop: CineLoop, target: Path, options: DeidOptions | None = None) -> Deidentified:
+    """Copy one open loop without what identifies a patient; it stays open.
+
+    Parameters
+    ----------
+    loop : CineLoop
+    target : Path
+        Name of the copy, with the suffix that `copy_suffix` tells; nothing is overwritten.
+    options : DeidOptions, optional
+
+    Raises
+    ------
+    LoopError, UsageError
+        As `deidentify`; no copy is there then.
+    """
+    options = options or DeidOptions()
+    if options.box:
+        check_box(loop, options.box)
+    wanted = copy_suffix(loop, options)
+    if target.suffix.lower() != wanted:
+        raise UsageError(f"{target} has to end in {wanted or 'no suffix, for it becomes a folder'}.")
+    masked = options.box is not None
+    if loop.reader == "dicom":
+        from m2dino.deid.dicom_copy import copy_dicom
+
+        masked, warnings = copy_dicom(loop, target, options)
+    elif loop.reader == "video":
+        from m2dino.deid.video_copy import copy_video
+
+        warnings = copy_video(loop, target, options.box)
+    else:
+        from m2dino.deid.image_copy import copy_images
+
+        warnings = copy_images(loop, target, options.box)
+    return Deidentified(loop.path, target, masked, tuple(warnings))
+
+
+def copy_name(loop: CineLoop) -> str:
+    """Return a file name for the copy of a loop that tells nothing of a patient, without its suffix."""
+    return f"{loop.reader}-{loop.identity[:16]}"
+
+
+def copy_suffix(loop: CineLoop, options: DeidOptions | None = None) -> str:
+    """Return the suffix of a loop's copy, "" for a folder.
+
+    Raises
+    ------
+    UnsupportedLoopError
+        Loops of this kind cannot be copied.
+    """
     if loop.reader == "dicom":
         return ".dcm"
     if loop.reader == "video":
-        return ".mp4" if options.box else loop.path.suffix.lower()
+        return ".mp4" if options and options.box else loop.path.suffix.lower()
     if loop.reader == "images":
         return ".png" if len(loop) == 1 else ""
     raise UnsupportedLoopError(
@@ -138,7 +166,7 @@ def _suffix(loop: CineLoop, options: DeidOptions) -> str:
 
 
 def _free_name(folder: Path, loop: CineLoop, suffix: str) -> Path:
-    stem = f"{loop.reader}-{loop.identity[:16]}"
+    stem = copy_name(loop)
     name, number = folder / f"{stem}{suffix}", 1
     while name.exists():
         number += 1

@@ -1,0 +1,8 @@
+"""What holds for all tests: nothing of the person's own settings is read, and none are changed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+os.environ["M2DINO_CALIBRATIONS"] = tempfile.mkdtemp(prefix="m2dino-test-scales-")
