@@ -1,76 +1,86 @@
-"""Augmentation of ultrasound frames: one torchvision pipeline for image, mask, box and keypoints alike."""
+"""Augmentation of ultrasound frames: one draw for a picture and all its labels.
+
+All geometry is one affine map and one resampling (`warp`); then come effects of the scanner (`scanner`) and of its
+screen (`screen`), which move nothing. A draw depends on its seed alone, whatever process makes it.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
+import numpy as np
+from PIL import Image
 
+from m2dino.data.scanner import Pixels, jpeg, scanner_effects, tint
+from m2dino.data.screen import field_of_view, screen_marks
+from m2dino.data.targets import Placed, PlacedMask, freedom_of, to_keep
+from m2dino.data.warp import draw_warp
 from m2dino.tasks import Task
 
 
-class EdgeCoordinates(v2.Transform):
-    """Shift keypoints from pixel-centre to edge coordinates.
+@dataclass(frozen=True)
+class Augmentation:
+    """How strongly to augment.
 
-    torchvision mirrors keypoints about the centre of pixels but moves them affinely about the edges of the image; the
-    shift by half a pixel between the two makes both exact.
+    Attributes
+    ----------
+    geometry : float
+        Factor of zoom, shift, rotation and stretch; 0 leaves everything in its place.
+    appearance : float
+        Factor of the size and the frequency of all other effects; 0 leaves every pixel as it is.
     """
 
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if isinstance(inpt, tv_tensors.KeyPoints):
-            return tv_tensors.wrap(inpt.as_subclass(Tensor) + 0.5, like=inpt)
-        return inpt
+    geometry: float = 1.0
+    appearance: float = 1.0
 
 
-class ScannerGain(v2.Transform):
-    """Change what the knobs of a scanner change: gain, dynamic range (gamma), and speckle; images only."""
+def augment(
+    pixels: Pixels,
+    targets: Sequence[Placed],
+    tasks: Sequence[Task],
+    size: int,
+    seed: int,
+    how: Augmentation,
+) -> tuple[Pixels, list[Placed]]:
+    """Return a picture and all its labels after one random draw.
 
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        gamma, gain, speckle = torch.rand(3).tolist()
-        return {
-            "gamma": 0.6 * (1.6 / 0.6) ** gamma,
-            "gain": 0.75 + 0.5 * gain,
-            "speckle": 0.12 * speckle,
-            "noise": torch.randn(1, 128, 128),
-        }
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (M, M) or (M, M, 3)
+        A letterboxed picture, grey or RGB. Somewhat more than `size` keeps it sharp where it is enlarged.
+    targets : sequence of Placed
+        Its labels, placed in the same square.
+    tasks : sequence of Task
+        The task of each label. What one of them forbids is not done.
+    size : int
+        Side of the result, px.
+    seed : int
+    how : Augmentation
 
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        if not isinstance(inpt, tv_tensors.Image):
-            return inpt
-        image = (inpt.float() / 255) ** params["gamma"] * params["gain"]
-        # Speckle is multiplicative and correlated over a few pixels.
-        noise = v2.functional.resize(params["noise"], list(image.shape[-2:]), antialias=False)
-        image = image * (1 + params["speckle"] * noise)
-        return tv_tensors.wrap((image.clamp(0, 1) * 255).round().to(torch.uint8), like=inpt)
-
-
-def build_augmentation(task: Task) -> v2.Compose:
-    """Return the training pipeline of a task, for letterboxed uint8 images and tv_tensors targets.
-
-    Mirroring is left out where left and right belong to the label. Boxes are not rotated: the box around a rotated box
-    is too large.
+    Returns
+    -------
+    pixels : ndarray of uint8, shape (size, size) or (size, size, 3)
+    targets : list of Placed
+        In the order given.
     """
-    steps: list[v2.Transform] = []
-    if task.horizontal_flip:
-        steps.append(v2.RandomHorizontalFlip(0.5))
-    degrees = 0 if task.type == "detection" else 15
-    steps += [
-        EdgeCoordinates(),
-        v2.RandomAffine(
-            degrees=degrees,
-            translate=(0.08, 0.08),
-            scale=(0.8, 1.25),
-            interpolation=v2.InterpolationMode.BILINEAR,
-        ),
-        v2.RandomApply([ScannerGain()], p=0.8),
-        v2.RandomApply([v2.GaussianBlur(3, sigma=(0.1, 1.2))], p=0.15),
-    ]
-    return v2.Compose(steps)
+    rng = np.random.Generator(np.random.SFC64(seed))
+    warp = draw_warp(rng, how.geometry, freedom_of(tasks, targets), to_keep(targets))
+    moved = [target.moved(warp, size) for target in targets]
+    pixels = np.asarray(warp.picture(Image.fromarray(pixels), size, Image.Resampling.BILINEAR))
+    return _appearance(pixels, moved, rng, how.appearance), moved
 
 
-def plain_pipeline() -> v2.Compose:
-    """Return the pipeline of validation: no change, keypoints in the same coordinates as after training's."""
-    return v2.Compose([EdgeCoordinates()])
+def _appearance(pixels: Pixels, targets: Sequence[Placed], rng: np.random.Generator, strength: float) -> Pixels:
+    if strength <= 0:
+        return pixels
+    fan, marks, pressed, coloured = rng.random(4) < np.array([0.12, 0.2, 0.2, 0.06]) * min(strength, 2)
+    if fan:
+        masks = [np.asarray(target.picture) for target in targets if isinstance(target, PlacedMask)]
+        pixels = field_of_view(pixels, rng, to_keep(targets), masks)
+    pixels = scanner_effects(pixels, rng, strength)
+    if coloured and pixels.ndim == 2:
+        pixels = tint(pixels, rng, strength)
+    if marks:
+        pixels = screen_marks(pixels, rng)
+    return jpeg(pixels, rng) if pressed else pixels

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
 
 from m2dino.cine.loop import Frame
-from m2dino.data.augment import build_augmentation, plain_pipeline
+from m2dino.data.augment import Augmentation, augment
 from m2dino.data.fmuia import Row, load_image
 from m2dino.data.letterbox import Letterbox
+from m2dino.data.picture_cache import PictureCache
 from m2dino.data.records import Record
 from m2dino.data.row_values import label_value
+from m2dino.data.same_bytes import same_bytes
+from m2dino.data.scanner import Pixels
 from m2dino.data.store_reader import StoreReader
+from m2dino.data.targets import Placed, place, place_together
 from m2dino.tasks import Task
-from m2dino.values import Box, Keypoints, Mask, Value
+from m2dino.values import Value
+
+ROOM = 1.25
+"""Pictures are kept this much larger than the network's square, so that zooming in does not blur them."""
 
 
 class Sample(NamedTuple):
@@ -45,28 +51,49 @@ class SampleKey(NamedTuple):
     seed: int | None
 
 
+class GroupSample(NamedTuple):
+    """One image and its targets for several tasks, all of one augmentation.
+
+    Attributes
+    ----------
+    image : Tensor, (3, S, S) uint8
+    targets : tuple of Tensor
+        Each as in `Sample.target`, in the order of the key's rows.
+    """
+
+    image: Tensor
+    targets: tuple[Tensor, ...]
+
+
+class GroupKey(NamedTuple):
+    """Rows of one image, and the seed of their augmentation; None for no augmentation."""
+
+    rows: tuple[int, ...]
+    seed: int | None
+
+
 class SampleMaker:
-    """Turns a letterboxed image and a value in original pixels into a sample, augmented or not.
+    """Turns a letterboxed image and values in original pixels into a sample, augmented or not.
 
     Parameters
     ----------
     tasks : mapping of str to Task
     size : int
         Side of the network's square, px.
+    how : Augmentation
     """
 
-    def __init__(self, tasks: Mapping[str, Task], size: int) -> None:
-        self.size = size
-        self._pipelines = {task_id: build_augmentation(task) for task_id, task in tasks.items()}
-        self._plain = plain_pipeline()
+    def __init__(self, tasks: Mapping[str, Task], size: int, how: Augmentation | None = None) -> None:
+        self.tasks, self.size = tasks, size
+        self.how = how or Augmentation()
 
     def make(self, image: Tensor, box: Letterbox, value: Value, task_id: str, seed: int | None) -> Sample:
         """Return a sample.
 
         Parameters
         ----------
-        image : Tensor, (3, S, S) uint8
-            As from `box.image_in`.
+        image : Tensor, (3, M, M) uint8
+            As from `box.image_in`; without a seed M must be S.
         box : Letterbox
         value : Value
             In original-frame pixels.
@@ -74,42 +101,28 @@ class SampleMaker:
         seed : int or None
             Of the augmentation; None for none.
         """
-        target = self._placed(value, box)
-        if seed is None:
-            image, target = self._plain(tv_tensors.Image(image), target)
-        else:
-            # The transforms draw from torch's global generator: fork it, so that a sample depends on its seed alone.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                image, target = self._pipelines[task_id](tv_tensors.Image(image), target)
-        return Sample(image.as_subclass(Tensor), self._as_tensor(target))
+        made = self.group(pixels_of(image), [place(value, box)], [task_id], seed)
+        return Sample(made.image, made.targets[0])
 
-    def _placed(self, value: Value, box: Letterbox) -> object:
-        canvas = (self.size, self.size)
-        if isinstance(value, Mask):
-            return tv_tensors.Mask(box.mask_in(value.labels))
-        if isinstance(value, Box):
-            edges = box.edges_in(np.array(value.as_tuple()).reshape(2, 2)) * self.size
-            xyxy = torch.tensor(edges[:, ::-1].reshape(1, 4).copy(), dtype=torch.float32)
-            return tv_tensors.BoundingBoxes(xyxy, format="XYXY", canvas_size=canvas)
-        if isinstance(value, Keypoints):
-            # Pixel-centre coordinates here; the pipeline shifts them to edges.
-            placed = box.points_in(value.points) * self.size - 0.5
-            return tv_tensors.KeyPoints(torch.tensor(placed[:, ::-1].copy(), dtype=torch.float32), canvas_size=canvas)
-        return value.index
+    def group(self, pixels: Pixels, placed: Sequence[Placed], task_ids: Sequence[str], seed: int | None) -> GroupSample:
+        """Return one image with the targets of several tasks.
 
-    def _as_tensor(self, target: object) -> Tensor:
-        if isinstance(target, tv_tensors.Mask):
-            mask: Tensor = target.as_subclass(Tensor)
-            return mask.long()
-        if isinstance(target, tv_tensors.BoundingBoxes):
-            xyxy: Tensor = target.as_subclass(Tensor)[0] / self.size
-            return xyxy[[1, 0, 3, 2]]
-        if isinstance(target, tv_tensors.KeyPoints):
-            points = target.as_subclass(Tensor).flip(-1) / self.size
-            outside = ((points < 0) | (points > 1)).any(dim=-1, keepdim=True)
-            return torch.where(outside, torch.nan, points)
-        return torch.tensor(target, dtype=torch.int64)
+        Parameters
+        ----------
+        pixels : ndarray of uint8, shape (M, M) or (M, M, 3)
+            Letterboxed; without a seed M must be S.
+        placed : sequence of Placed
+            The labels in the same square; see `m2dino.data.targets.place_together`.
+        task_ids : sequence of str
+            The task of each.
+        seed : int or None
+        """
+        if seed is not None:
+            tasks = [self.tasks[task_id] for task_id in task_ids]
+            pixels, placed = augment(pixels, placed, tasks, self.size, seed, self.how)
+        if pixels.shape[0] != self.size:
+            raise ValueError(f"a picture of {pixels.shape[0]} px is no sample of {self.size} px")
+        return GroupSample(_as_tensor(pixels), tuple(target.tensor() for target in placed))
 
 
 class CorrectedFrame:
@@ -144,39 +157,106 @@ class LabelledFrames(Dataset[Sample]):
     size : int
         Side of the network's square, px.
     cache_bytes : int
-        How much memory letterboxed images may fill; beyond it they are decoded again.
+        How much memory letterboxed images and labels may fill, in each process; beyond it they are decoded again.
+    how : Augmentation, optional
     """
 
     def __init__(
-        self, rows: Sequence[Row | CorrectedFrame], tasks: dict[str, Task], size: int, cache_bytes: int = 2**30
+        self,
+        rows: Sequence[Row | CorrectedFrame],
+        tasks: dict[str, Task],
+        size: int,
+        cache_bytes: int = 2**30,
+        how: Augmentation | None = None,
     ) -> None:
         self.rows = list(rows)
         self.tasks = tasks
         self.size = size
-        self._maker = SampleMaker(tasks, size)
-        self._cache: OrderedDict[Hashable, tuple[Tensor, Letterbox]] = OrderedDict()
-        self._cache_entries = max(1, cache_bytes // (3 * size * size))
+        self._maker = SampleMaker(tasks, size, how)
+        self._cache = PictureCache(cache_bytes)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, key: SampleKey) -> Sample:
-        row = self.rows[key.row]
-        image, box = self._image(row)
-        value = label_value(row) if isinstance(row, Row) else row.value()
-        return self._maker.make(image, box, value, row.task_id, key.seed)
+        made = self.group(GroupKey((key.row,), key.seed))
+        return Sample(made.image, made.targets[0])
 
-    def _image(self, row: Row | CorrectedFrame) -> tuple[Tensor, Letterbox]:
-        key = row.image if isinstance(row, Row) else row.key
-        entry = self._cache.get(key)
-        if entry is None:
-            frame = load_image(row.image) if isinstance(row, Row) else row.frame()
-            entry = letterboxed(frame, self.size)
-            self._cache[key] = entry
-            if len(self._cache) > self._cache_entries:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return entry
+    @cached_property
+    def rows_by_image(self) -> dict[Hashable, list[int]]:
+        """Indices of the rows of each image, in order; files of the same bytes are one image.
+
+        Raises
+        ------
+        MissingFileError
+            An image has gone since the rows were read.
+        """
+        names = same_bytes(row.image for row in self.rows if isinstance(row, Row))
+        found: dict[Hashable, list[int]] = {}
+        for index, row in enumerate(self.rows):
+            found.setdefault(names[row.image] if isinstance(row, Row) else row.key, []).append(index)
+        return found
+
+    def group(self, key: GroupKey) -> GroupSample:
+        """Return one image with the targets of several of its rows: one decoding, one augmentation.
+
+        Raises
+        ------
+        DatasetError
+            The image or a mask is missing or damaged.
+        """
+        rows = [self.rows[index] for index in key.rows]
+        # Without augmentation the picture must be placed to the pixel as for a prediction.
+        side = self.size if key.seed is None else round(self.size * ROOM)
+        pixels, box = self._cache.get((_key(rows[0]), side), lambda: _picture(rows[0], side))
+        placed = self._cache.get((key.rows, side), lambda: place_together([_value(row) for row in rows], box))
+        return self._maker.group(pixels, placed, [row.task_id for row in rows], key.seed)
+
+
+class GroupedFrames(Dataset[GroupSample]):
+    """The same frames, asked for by `GroupKey`: a view for a DataLoader."""
+
+    def __init__(self, frames: LabelledFrames) -> None:
+        self.frames = frames
+
+    def __len__(self) -> int:
+        return len(self.frames.rows_by_image)
+
+    def __getitem__(self, key: GroupKey) -> GroupSample:
+        return self.frames.group(key)
+
+
+def _key(row: Row | CorrectedFrame) -> Hashable:
+    return row.image if isinstance(row, Row) else row.key
+
+
+def _value(row: Row | CorrectedFrame) -> Value:
+    return label_value(row) if isinstance(row, Row) else row.value()
+
+
+def _picture(row: Row | CorrectedFrame, side: int) -> tuple[Pixels, Letterbox]:
+    frame = load_image(row.image) if isinstance(row, Row) else row.frame()
+    # Most ultrasound is grey: one channel costs a third, in time and in the cache.
+    image, box = letterboxed(frame[..., :1] if _is_grey(frame) else frame, side)
+    return pixels_of(image), box
+
+
+def _is_grey(frame: Frame) -> bool:
+    red, green, blue = frame[..., 0], frame[..., 1], frame[..., 2]
+    return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
+def pixels_of(image: Tensor) -> Pixels:
+    """(3, S, S) or (1, S, S) uint8 -> (S, S) where all channels are the same, else (S, S, 3)."""
+    array = image.numpy()
+    if len(array) == 1 or _is_grey(np.moveaxis(array, 0, -1)):
+        return np.ascontiguousarray(array[0])
+    return np.ascontiguousarray(np.moveaxis(array, 0, -1))
+
+
+def _as_tensor(pixels: Pixels) -> Tensor:
+    rgb = np.broadcast_to(pixels, (3, *pixels.shape)) if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return torch.from_numpy(np.array(rgb, order="C"))
 
 
 def letterboxed(frame: Frame, size: int) -> tuple[Tensor, Letterbox]:
@@ -188,3 +268,9 @@ def letterboxed(frame: Frame, size: int) -> tuple[Tensor, Letterbox]:
 def collate(samples: Sequence[Sample]) -> Sample:
     """Stack samples of one task."""
     return Sample(torch.stack([s.image for s in samples]), torch.stack([s.target for s in samples]))
+
+
+def collate_groups(samples: Sequence[GroupSample]) -> GroupSample:
+    """Stack samples of the same tasks in the same order: images (B, 3, S, S), and each task's targets."""
+    targets = zip(*(sample.targets for sample in samples), strict=True)
+    return GroupSample(torch.stack([s.image for s in samples]), tuple(torch.stack(each) for each in targets))

@@ -11,10 +11,9 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from m2dino.data.rows import Row
-from m2dino.errors import MissingFileError
+from m2dino.data.same_bytes import same_bytes
 
 
 def subjects(rows: Sequence[Row]) -> list[str]:
@@ -38,7 +37,7 @@ def subjects(rows: Sequence[Row]) -> list[str]:
         low, high = sorted((root_of(one), root_of(other)))
         parent[high] = low
 
-    names = _same_bytes({row.image for row in rows})
+    names = same_bytes(row.image for row in rows)
     for row in rows:
         join(f"group {row.group}", f"image {names[row.image]}")
     members: dict[str, str] = {}
@@ -115,23 +114,3 @@ def _place(key: str, seed: int) -> float:
     """Return a number in [0, 1) that only the subject's name and the seed decide."""
     digest = hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
-
-
-def _same_bytes(images: set[Path]) -> dict[Path, str]:
-    """Return a name for every image, the same for files of the same content; only files of equal size are read."""
-    by_size: dict[int, list[Path]] = defaultdict(list)
-    names: dict[Path, str] = {}
-    for image in images:
-        try:
-            by_size[image.stat().st_size].append(image)
-        except OSError as error:
-            raise MissingFileError(f"{image}: the image does not exist any more.") from error
-    for same in by_size.values():
-        for image in same:
-            names[image] = str(image)
-            if len(same) > 1:
-                try:
-                    names[image] = hashlib.sha256(image.read_bytes()).hexdigest()
-                except OSError as error:
-                    raise MissingFileError(f"{image}: the image cannot be read any more.") from error
-    return names
