@@ -180,10 +180,13 @@ def region(**more: Any) -> Dataset:
     return item
 
 
-def video_stream(frames: NDArray[np.uint8], codec: str, container: str, **options: str) -> bytes:
-    """Return a video as bytes, in a container or (h264, hevc, mpeg2video) bare."""
+def video_stream(
+    frames: NDArray[np.uint8], codec: str, container: str, tags: dict[str, str] | None = None, **options: str
+) -> bytes:
+    """Return a video as bytes, in a container, which may have tags, or (h264, hevc, mpeg2video) bare."""
     target = BytesIO()
     with av.open(target, "w", format=container) as writing:
+        writing.metadata.update(tags or {})
         stream = writing.add_stream(codec, rate=25, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"

@@ -195,6 +195,17 @@ def test_one_damaged_frame_leaves_the_others_usable(tmp_path: Path) -> None:
     assert all(np.array_equal(loop[k], good[k]) for k in (0, 1, 2, 4, 5))
 
 
+def test_a_jpeg_ls_frame_without_its_end_is_damaged(tmp_path: Path) -> None:
+    """Its codec would search for the end for ten seconds."""
+    content = bytearray(Path(get_testdata_file("SC_rgb_jls_lossy_line.dcm", download=False)).read_bytes())
+    start = content.index(b"\xff\xd8\xff\xe8")
+    content[start + 321] ^= 0x08
+    content[start + 508] ^= 0x20
+    (tmp_path / "a.dcm").write_bytes(content)
+    with pytest.raises(FrameDecodeError, match="Frame 0 of"):
+        open_loop(tmp_path / "a.dcm")[0]
+
+
 @pytest.mark.parametrize("gone", [True, False], ids=["deleted", "replaced"])
 def test_a_file_that_changes_meanwhile_gives_no_other_pixels(tmp_path: Path, gone: bool) -> None:
     path = jpeg_loop(tmp_path / "a.dcm", moving_square(6))

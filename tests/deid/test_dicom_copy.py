@@ -12,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from m2dino.cine import open_loop
 from m2dino.deid import DeidOptions, copy_loop, copy_name, copy_suffix, deidentify
+from m2dino.deid.masking import TEXT_IN_BOX
 from m2dino.errors import FrameDecodeError, UsageError
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
@@ -121,7 +122,7 @@ def test_all_outside_the_regions_is_black_where_text_may_be(tmp_path: Path, says
     source = _loop(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=[item], **more)
     (outcome,) = deidentify(source, tmp_path / "b.dcm")
     assert outcome.masked
-    assert "was made black" in outcome.warnings[0]
+    assert "text inside them was not looked for: look at the copy" in outcome.warnings[0]
     before, after = open_loop(source), open_loop(tmp_path / "b.dcm")
     assert after.calibration == before.calibration
     by_itk = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "b.dcm")))
@@ -131,8 +132,10 @@ def test_all_outside_the_regions_is_black_where_text_may_be(tmp_path: Path, says
         assert np.array_equal(after[k], expected)
         assert np.array_equal(by_itk[k], expected)
     data = dcmread(tmp_path / "b.dcm")
-    assert data.BurnedInAnnotation == "NO"
-    assert "113101" in [code.CodeValue for code in data.DeidentificationMethodCodeSequence]
+    # Nobody looked inside the regions, so the copy does not claim to be free of text.
+    assert data.get("BurnedInAnnotation") == says
+    assert "113101" not in [code.CodeValue for code in data.DeidentificationMethodCodeSequence]
+    assert "Pixels outside the part to keep made black" in data.DeidentificationMethod
     _holds_no_secret(tmp_path / "b.dcm")
 
 
@@ -158,6 +161,8 @@ def test_a_file_that_names_no_region_is_not_called_clean(tmp_path: Path) -> None
     assert "BurnedInAnnotation" not in dcmread(tmp_path / "b.dcm")
     (boxed,) = deidentify(tmp_path / "a.dcm", tmp_path / "c.dcm", DeidOptions(box=(10, 20, 50, 60)))
     assert boxed.masked
+    assert boxed.warnings == (TEXT_IN_BOX,)
+    assert dcmread(tmp_path / "c.dcm").BurnedInAnnotation == "NO", "a person chose what to keep"
     frame = open_loop(tmp_path / "c.dcm")[2]
     assert not frame[:10].any()
     assert not frame[50:].any()

@@ -7,9 +7,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from m2dino.cine import open_loop
 from m2dino.deid import DeidOptions, deidentify
-from m2dino.errors import UnsupportedLoopError, UsageError
+from m2dino.errors import AmbiguousLoopError, UsageError
 from PIL import Image, PngImagePlugin
 
 from tests.cine.making import jpeg_loop, moving_square, number_of, numbered_frames, video
@@ -50,6 +51,35 @@ def test_other_containers_are_copied_frame_by_frame(tmp_path: Path, name: str, c
     (outcome,) = deidentify(source, tmp_path / f"b{source.suffix}")
     assert outcome.error is None
     assert [number_of(frame) for frame in open_loop(tmp_path / f"b{source.suffix}")] == list(range(20))
+
+
+def test_comments_inside_motion_jpeg_go(tmp_path: Path) -> None:
+    note = b"\xff\xfe" + (len(SECRET) + 2).to_bytes(2, "big") + SECRET.encode()
+    video(tmp_path / "plain.avi", numbered_frames(6), "mjpeg")
+    with av.open(str(tmp_path / "plain.avi")) as source, av.open(str(tmp_path / "a.avi"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                coded = bytes(packet)
+                noted = av.Packet(coded[:2] + note + coded[2:])
+                noted.pts, noted.dts, noted.time_base = packet.pts, packet.dts, packet.time_base
+                noted.is_keyframe, noted.stream = True, stream
+                target.mux(noted)
+    assert SECRET.encode() in (tmp_path / "a.avi").read_bytes()
+    (outcome,) = deidentify(tmp_path / "a.avi", tmp_path / "b.avi")
+    assert outcome.error is None
+    assert SECRET.encode() not in (tmp_path / "b.avi").read_bytes()
+    assert [number_of(frame) for frame in open_loop(tmp_path / "b.avi")] == list(range(6))
+
+
+def test_the_comment_of_an_animated_gif_goes(tmp_path: Path) -> None:
+    pages = [Image.fromarray(frame) for frame in numbered_frames(4)]
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:], duration=40, comment=SECRET.encode())
+    assert SECRET.encode() in (tmp_path / "a.gif").read_bytes()
+    (outcome,) = deidentify(tmp_path / "a.gif", tmp_path / "b.gif")
+    assert outcome.error is None
+    assert SECRET.encode() not in (tmp_path / "b.gif").read_bytes()
+    assert [number_of(frame) for frame in open_loop(tmp_path / "b.gif")] == list(range(4))
 
 
 @pytest.mark.parametrize("size", [(96, 128), (97, 129)])
@@ -93,6 +123,25 @@ def test_a_photograph_loses_its_exif_and_stands_upright(tmp_path: Path) -> None:
     assert np.array_equal(open_loop(tmp_path / "b.png")[0], open_loop(tmp_path / "a.jpg")[0])
 
 
+@pytest.mark.parametrize("name", ["a.mha", "a.nrrd", "a.nii.gz", "a.npy"])
+def test_of_a_volume_the_pictures_are_copied(tmp_path: Path, name: str) -> None:
+    frames = np.ascontiguousarray(moving_square(5)[..., 0])
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, frames)
+    else:
+        image = sitk.GetImageFromArray(frames)
+        image.SetMetaData("descrip", SECRET)
+        image.SetMetaData("PatientName", SECRET)
+        sitk.WriteImage(image, str(tmp_path / name))
+    axis = "0" if name.endswith(".npy") else "z"
+    (outcome,) = deidentify(tmp_path / name, tmp_path / "out", DeidOptions(frame_axis=axis))
+    assert outcome.error is None
+    assert "scale and times are not in it" in outcome.warnings[1]
+    copy = open_loop(tmp_path / "out")
+    assert all(np.array_equal(copy[k][..., 0], frames[k]) for k in range(5))
+    assert all(SECRET.encode() not in file.read_bytes() for file in (tmp_path / "out").iterdir())
+
+
 def test_a_tree_of_folders_under_names_that_tell_nothing(tmp_path: Path) -> None:
     deep = tmp_path / "in" / SECRET / "study"
     deep.mkdir(parents=True)
@@ -101,13 +150,14 @@ def test_a_tree_of_folders_under_names_that_tell_nothing(tmp_path: Path) -> None
     _tagged(deep / "other" / f"{SECRET}.mp4")
     (deep / "arrays").mkdir()
     np.save(deep / "arrays" / "volume.npy", np.zeros((4, 20, 30, 3), np.uint8))
+    np.save(deep / "arrays" / "grey.npy", np.zeros((4, 20, 30), np.uint8))
     (deep / "report.txt").write_text(SECRET)
     outcomes = list(deidentify(tmp_path / "in", tmp_path / "in" / "out"))
-    copies = sorted(file.name for file in (tmp_path / "in" / "out").rglob("*"))
-    assert [name.partition("-")[0] for name in copies] == ["dicom", "video"]
+    copies = sorted(file.name for file in (tmp_path / "in" / "out").iterdir())
+    assert [name.partition("-")[0] for name in copies] == ["array", "dicom", "video"]
     assert not any(SECRET in name for name in copies)
     failed = [outcome.error for outcome in outcomes if outcome.error]
-    assert len(failed) == 1
-    assert isinstance(failed[0], UnsupportedLoopError)
+    assert len(failed) == 1, "nobody said which axis of the plain volume counts the frames"
+    assert isinstance(failed[0], AmbiguousLoopError)
     with pytest.raises(UsageError, match="choose another"):
         list(deidentify(tmp_path / "in", tmp_path / "in"))

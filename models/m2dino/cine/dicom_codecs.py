@@ -18,7 +18,6 @@ from pydicom.uid import UID
 from m2dino.cine.codestream import Codestream, read_codestream
 from m2dino.cine.dicom_header import DEFLATED
 from m2dino.cine.dicom_layout import PixelLayout
-from m2dino.cine.time_limit import within
 from m2dino.errors import UnsupportedTransferSyntaxError
 
 NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED}
@@ -28,8 +27,8 @@ MOST_BY_RLE = 64
 _JPEG = "JPEG8"
 _JPEG_LS = "JPEGLS"
 _JPEG_2000 = "JPEG2K"
-# CharLS decodes the largest ultrasound frame known in half a second, but some damaged ones of 100 x 100 in ten.
-_JPEG_LS_SECONDS = 3.0
+# A JPEG or JPEG-LS stream ends with this marker; a few bytes of padding may follow.
+_END_OF_IMAGE = b"\xff\xd9"
 # Transfer syntax: (name for people, codec of imagecodecs)
 _SYNTAXES = {
     "1.2.840.10008.1.2.4.50": ("JPEG Baseline", _JPEG),
@@ -110,22 +109,19 @@ def decode_compressed(syntax: str, data: bytes, layout: PixelLayout) -> tuple[ND
     if head is None or (head.height, head.width) != (layout.height, layout.width) or head.components not in (1, 3):
         raise DamagedFrameError
     codec = _SYNTAXES[syntax][1]
+    if codec != _JPEG_2000 and data.rfind(_END_OF_IMAGE, max(len(data) - 1024, 0)) < 0:
+        # Without its end, libjpeg would fill the rest with grey and say nothing, and CharLS search for ten seconds.
+        raise DamagedFrameError
     try:
         if codec == _JPEG:
             return _decode_jpeg(data, head, layout)
-        if codec == _JPEG_LS:
-            samples = within(_JPEG_LS_SECONDS, lambda: imagecodecs.jpegls_decode(data))
-        else:
-            samples = imagecodecs.jpeg2k_decode(data)
-    except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError, TimeoutError) as error:
+        samples = imagecodecs.jpegls_decode(data) if codec == _JPEG_LS else imagecodecs.jpeg2k_decode(data)
+    except (RuntimeError, ValueError, TypeError, MemoryError, OverflowError) as error:
         raise DamagedFrameError from error
     return samples, _colour_by_header(layout) if samples.ndim == 3 else ""
 
 
 def _decode_jpeg(data: bytes, head: Codestream, layout: PixelLayout) -> tuple[NDArray[Any], str]:
-    if data.rfind(b"\xff\xd9", max(len(data) - 1024, 0)) < 0:
-        # Without its end the codec would fill the rest of the frame with grey and say nothing.
-        raise DamagedFrameError
     if head.components == 1:
         return imagecodecs.jpeg8_decode(data), ""
     colour = head.colour or ("RGB" if layout.photometric == "RGB" else "YCbCr")

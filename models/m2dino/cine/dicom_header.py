@@ -24,6 +24,13 @@ from m2dino.cine.file_bytes import FileBytes
 from m2dino.cine.inflated import InflatedBytes
 from m2dino.errors import NoPixelDataError, TruncatedLoopError, UnsupportedLoopError
 
+PALETTE_TABLES = tuple(
+    f"{segmented}{colour}PaletteColorLookupTable{part}"
+    for segmented, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
+    for colour in ("Red", "Green", "Blue")
+)
+"""Keywords of the elements that a PALETTE COLOR image takes its colours from."""
+
 _KEYWORDS = (
     "SOPClassUID",
     "SamplesPerPixel",
@@ -43,15 +50,7 @@ _KEYWORDS = (
     "WindowWidth",
     "VOILUTFunction",
     "VOILUTSequence",
-    "RedPaletteColorLookupTableDescriptor",
-    "GreenPaletteColorLookupTableDescriptor",
-    "BluePaletteColorLookupTableDescriptor",
-    "RedPaletteColorLookupTableData",
-    "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData",
-    "SegmentedRedPaletteColorLookupTableData",
-    "SegmentedGreenPaletteColorLookupTableData",
-    "SegmentedBluePaletteColorLookupTableData",
+    *PALETTE_TABLES,
     "PixelSpacing",
     "ImagerPixelSpacing",
     "NominalScannedPixelSpacing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -24,6 +25,9 @@ def deid(
         list[str] | None, typer.Option(help="Keep also: device, patient (sex, age, size, weight) or institution.")
     ] = None,
     salt: Annotated[str, typer.Option(help="Secret that makes new UIDs the same in every run.")] = "",
+    frame_axis: Annotated[
+        str, typer.Option(help="The axis of volumes (x, y, z, t) and NumPy arrays (0, 1, 2) that counts the frames.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write copies without what identifies the patient: DICOM PS3.15 Basic Profile, burnt-in text masked."""
@@ -35,7 +39,9 @@ def deid(
     if unknown:
         raise UsageError(f"--retain {sorted(unknown)[0]}: choose from {', '.join(sorted(RETAINED))}.")
     kept = frozenset(cast("list[Retain]", retain or []))
-    options = DeidOptions(kept, _box(box), salt=salt.encode()) if salt else DeidOptions(kept, _box(box))
+    options = DeidOptions(kept, _box(box), frame_axis=frame_axis or None)
+    if salt:
+        options = replace(options, salt=salt.encode())
     rows: list[dict[str, Any]] = []
     failed = False
     for outcome in deidentify(source, target, options):

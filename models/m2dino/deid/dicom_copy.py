@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -13,28 +14,32 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from m2dino.cine.dicom_frames import UNDEFINED_LENGTH, encapsulated_frames
-from m2dino.cine.dicom_header import DEFLATED, HEADER_DAMAGE, CheckedStream, Header, read_header, silenced
+from m2dino.cine.dicom_header import (
+    DEFLATED,
+    HEADER_DAMAGE,
+    PALETTE_TABLES,
+    CheckedStream,
+    Header,
+    read_header,
+    silenced,
+)
+from m2dino.cine.dicom_video_syntaxes import VIDEO_SYNTAXES
 from m2dino.cine.loop import CineLoop
 from m2dino.deid.attributes import declare, deidentify_attributes
 from m2dino.deid.codestream_text import without_comments
-from m2dino.deid.masking import masked
+from m2dino.deid.masking import TEXT_IN_BOX, masked
 from m2dino.deid.options import Box, DeidOptions
 from m2dino.deid.rle import rle_frame
+from m2dino.deid.video_copy import stream_without_tags
 from m2dino.deid.whole import whole_file
 from m2dino.errors import UnsupportedLoopError
 
 _CHUNK = 2**20
+# Shorter words are found in many names by chance.
+_SHORTEST_WORD = 3
 # They describe stored values that masked frames, which are plain RGB, no longer have.
 _OF_STORED_VALUES = (
-    "RedPaletteColorLookupTableDescriptor",
-    "GreenPaletteColorLookupTableDescriptor",
-    "BluePaletteColorLookupTableDescriptor",
-    "RedPaletteColorLookupTableData",
-    "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData",
-    "SegmentedRedPaletteColorLookupTableData",
-    "SegmentedGreenPaletteColorLookupTableData",
-    "SegmentedBluePaletteColorLookupTableData",
+    *PALETTE_TABLES,
     "PaletteColorLookupTableUID",
     "WindowCenter",
     "WindowWidth",
@@ -58,7 +63,8 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
     """Write the de-identified copy of a DICOM loop; return whether pixels were masked, and warnings for people.
 
     Where the file does not say that it is free of burnt-in text, all outside its ultrasound regions is made black and
-    the frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, less their comments.
+    the frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, less their comments
+    and the tags of a video.
 
     Raises
     ------
@@ -71,6 +77,7 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
     """
     header = read_header(loop.path)
     data = _all_attributes(header)
+    named = _name_tells(data, target)
     says = str(data.get("BurnedInAnnotation") or "").strip().upper()
     wanted = options.mask and says != "NO"
     boxes = [options.box] if options.box else [region.box for region in loop.regions] if wanted else []
@@ -83,20 +90,32 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
         else:
             _write_as_is(file, data, header, len(loop))
     header.source.close()
-    return bool(boxes), _warnings(says, boxes, bool(loop.regions), options)
+    warnings = _warnings(says, boxes, bool(loop.regions), options)
+    if named:
+        warnings.append("the name of the copy holds the patient's name or number: give it another")
+    return bool(boxes), warnings
 
 
 def _warnings(says: str, boxes: list[Box], has_regions: bool, options: DeidOptions) -> list[str]:
     if says == "NO" and not boxes:
         return []
+    if options.box:
+        return [TEXT_IN_BOX]
     told = "says that text is burnt into its pixels" if says == "YES" else "does not say whether text is burnt in"
     if not boxes and has_regions:
         return [f"the file {told}, and nothing was made black: look at the copy"]
     if not boxes:
         told += ", and it names no ultrasound region that fits its frames"
         return [f"the file {told}: look at the copy, or give the box to keep"]
-    kept = "the box" if options.box else "its ultrasound regions"
-    return [f"the file {told}: all outside {kept} was made black, text inside was not looked for"]
+    told += ": all outside its ultrasound regions was made black, but text inside them was not looked for"
+    return [f"the file {told}: look at the copy"]
+
+
+def _name_tells(data: Dataset, target: Path) -> bool:
+    """Whether the name that a person chose for the copy holds the patient's name or number."""
+    name = target.name.casefold()
+    words = [*re.split(r"[\W_]+", str(data.get("PatientName") or "")), str(data.get("PatientID") or "").strip()]
+    return any(len(word) >= _SHORTEST_WORD and word.casefold() in name for word in words)
 
 
 def _all_attributes(header: Header) -> Dataset:
@@ -147,8 +166,12 @@ def _write_as_is(file: BinaryIO, data: Dataset, header: Header, frames: int) -> 
 
 
 def _coded_frames(header: Header, frames: int) -> Iterator[bytes]:
-    video = header.transfer_syntax.startswith("1.2.840.10008.1.2.4.10")
+    video = header.transfer_syntax in VIDEO_SYNTAXES
     for fragments in encapsulated_frames(header.source, header.path, header.pixels_at, 1 if video else frames):
+        if video:
+            with header.source.pieces([(fragment.offset, fragment.length) for fragment in fragments]) as stream:
+                yield stream_without_tags(stream, header.path)
+            continue
         coded = b"".join(header.source.read(fragment.offset, fragment.length) for fragment in fragments)
         yield without_comments(coded)
 

@@ -10,6 +10,9 @@ from m2dino.cine.loop import CineLoop, Frame
 from m2dino.deid.options import Box
 from m2dino.errors import UsageError
 
+TEXT_IN_BOX = "all outside the box was made black, but text inside it was not looked for: look at the copy"
+"""What a person is told of every copy with a box."""
+
 
 def masked(frame: Frame, boxes: Sequence[Box]) -> Frame:
     """Return a copy of a frame, (H, W, 3), that is black outside the boxes (y_min, x_min, y_max, x_max)."""

@@ -7,6 +7,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Literal
 
+from m2dino.cine.frame_axis import FrameAxis
+
 Retain = Literal["device", "patient", "institution"]
 """Retain Device Identity, Retain Patient Characteristics and Retain Institution Identity of PS3.15 Table E.1-1."""
 
@@ -28,12 +30,15 @@ class DeidOptions:
     salt : bytes
         Secret from which new UIDs are made. The same salt gives the same new UIDs, so that copies made at different
         times still belong together; without one, nobody can tell, not even by trying UIDs.
+    frame_axis : str, int or None
+        The axis of volumes and arrays that counts the frames, as for `m2dino.open_loop`.
     """
 
     retain: frozenset[Retain] = frozenset()
     box: Box | None = None
     mask: bool = True
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    frame_axis: FrameAxis | None = None
 
     def new_uid(self, uid: str) -> str:
         """Return the UID that stands for `uid` in the copies: below 2.25, from a keyed hash."""

@@ -38,8 +38,8 @@ RETAINED: dict[Retain, tuple[str, str]] = {
 def action_on(tag: int, vr: str, retain: frozenset[Retain]) -> Action:
     """Return what to do with an attribute of a data set, at whatever depth.
 
-    Beyond the profile, private and unknown attributes, curves, overlays, names of persons and free text that the table
-    does not list are removed too: no table can know what people wrote there.
+    Beyond the profile, everything that the table does not list and that can hold words, dates or unknown bytes is
+    removed: no table can know what people wrote there. Numbers, codes, UIDs and palettes stay.
 
     Parameters
     ----------
@@ -54,13 +54,21 @@ def action_on(tag: int, vr: str, retain: frozenset[Retain]) -> Action:
     if listed is not None:
         action, keepers = listed
         return "K" if keepers & retain else action
-    if vr in ("PN", "LT", "ST", "UT", "UC", "UR", "UN") or tag in _ALSO_REMOVED:
-        return "X"
-    return "U" if vr == "UI" else "K"
+    if tag in _OF_THE_DEVICE:
+        return "K" if "device" in retain else _OF_THE_DEVICE[tag]
+    if tag in _KEPT:
+        return "K"
+    return "U" if vr == "UI" else "K" if vr in _NO_WORDS else "X"
 
 
-# Free text in short strings: Frame of Interest Description.
-_ALSO_REMOVED = frozenset({0x00286022})
+# Value representations that hold numbers, codes and other elements, but no words, dates or unknown bytes.
+_NO_WORDS = frozenset({"CS", "DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT", "SQ"})
+# Manufacturer (which must be there, if empty), Manufacturer's Model Name, Software Versions, Transducer Data.
+_OF_THE_DEVICE: dict[int, Action] = {0x00080070: "Z", 0x00081090: "X", 0x00181020: "X", 0x00185010: "X"}
+# Code Value, Coding Scheme Designator and Code Meaning, whose contents are checked; LUT Data; palettes.
+_KEPT = frozenset(
+    {0x00080100, 0x00080102, 0x00080104, 0x00283006, *range(0x00281201, 0x00281204), *range(0x00281221, 0x00281224)}
+)
 
 
 @cache

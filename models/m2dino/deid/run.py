@@ -44,7 +44,8 @@ def deidentify(source: Path, target: Path, options: DeidOptions | None = None) -
     Parameters
     ----------
     source : Path
-        A DICOM file, a video, an image, or a folder.
+        A DICOM file, a video, an image, a volume or an array, or a folder. Of volumes and arrays, whose free fields
+        nobody can vouch for, the copy is their frames as PNG.
     target : Path
         The name of the copy; a folder where `source` is one, or where a folder of that name is there. Nothing is ever
         overwritten, and no copy is there before it is whole.
@@ -97,7 +98,7 @@ def _all_loops(source: Path, into: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, target: Path, in_folder: bool, options: DeidOptions) -> Deidentified:
-    loop = open_loop(path)
+    loop = open_loop(path, options.frame_axis)
     try:
         return copy_loop(loop, _free_name(target, loop, copy_suffix(loop, options)) if in_folder else target, options)
     finally:
@@ -147,22 +148,12 @@ def copy_name(loop: CineLoop) -> str:
 
 
 def copy_suffix(loop: CineLoop, options: DeidOptions | None = None) -> str:
-    """Return the suffix of a loop's copy, "" for a folder.
-
-    Raises
-    ------
-    UnsupportedLoopError
-        Loops of this kind cannot be copied.
-    """
+    """Return the suffix of a loop's copy, "" for a folder."""
     if loop.reader == "dicom":
         return ".dcm"
     if loop.reader == "video":
         return ".mp4" if options and options.box else loop.path.suffix.lower()
-    if loop.reader == "images":
-        return ".png" if len(loop) == 1 else ""
-    raise UnsupportedLoopError(
-        f"{loop.path} is a volume or an array, whose free fields cannot be vouched for; export its frames as images."
-    )
+    return ".png" if len(loop) == 1 else ""
 
 
 def _free_name(folder: Path, loop: CineLoop, suffix: str) -> Path:
