@@ -2,50 +2,75 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
 import torch
 from m2dino.data.samples import LabelledFrames
 from m2dino.errors import TrainingError, UsageError
+from m2dino.network.card import ModelCard, TaskReport, read_card
 from m2dino.network.checkpoint import load_checkpoint, read_tensors
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
+from m2dino.training import checks
 from m2dino.training.data import TrainingData
 from m2dino.training.loop import TrainResult, train
-from m2dino.training.run import CardText, finished, run
+from m2dino.training.run import CardText, Start, finished, run
+from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
-from m2dino.training.state import read_about, resume_path
+from m2dino.training.state import read_about, resume_path, run_folder
+from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.synthetic import HEIGHT, TASKS, WIDTH, picture
 
-SETTINGS = TrainSettings(epochs=1.5, batch_size=4, seed=3)
+SETTINGS = TrainSettings(epochs=6, batch_size=4, seed=3, early_stop=3)
 STEPS = 9
+"""24 labels, six images of four labels each, four images a step."""
 
 CHILD = """
 import json, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-import m2dino.training.loop
+import m2dino.training.checks, m2dino.training.loop
 from m2dino.network.config import Architecture
 from m2dino.tasks import builtin_tasks
+from m2dino.training import checks
 from m2dino.training.data import gather
 from m2dino.training.run import run
 from m2dino.training.settings import TrainSettings
 m2dino.training.loop.SAVE_EVERY_S = 0.0  # else there would be two minutes to wait for a state
+m2dino.training.checks.STEPS_APART = 2
 root, out, architecture, settings = sys.argv[1:]
 run(gather([Path(root)], builtin_tasks()), Architecture(**json.loads(architecture)),
-    TrainSettings(**json.loads(settings)), Path(out), device="cpu", workers=0)
+    TrainSettings.from_dict(json.loads(settings)), Path(out), device="cpu", workers=0)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frequent_checks() -> Iterator[None]:
+    """Four checks in nine steps; else so short a run would have one, at its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "STEPS_APART", 2)
+        yield
+
+
+def scores(out: Path) -> list[tuple[str, str, str]]:
+    """Return (step, task, score) of every check in the run's figures."""
+    with (run_folder(out) / "metrics.csv").open(newline="") as stream:
+        return [(row["step"], row["task"], row["score"]) for row in csv.DictReader(stream) if row["score"]]
 
 
 def weights(path: Path) -> dict[str, Tensor]:
@@ -65,7 +90,9 @@ def after(steps: int) -> Callable[[], bool]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(data: TrainingData, small: Architecture, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(
+    frequent_checks: None, data: TrainingData, small: Architecture, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     out = tmp_path_factory.mktemp("unbroken") / "model.safetensors"
     result = run(data, small, SETTINGS, out, device="cpu", workers=0)[1]
     assert (result.steps, result.stopped) == (STEPS, False)
@@ -76,7 +103,7 @@ def assert_equal_weights(one: Path, other: Path) -> None:
     expected, found = weights(one), weights(other)
     assert expected.keys() == found.keys()
     for key, value in expected.items():
-        torch.testing.assert_close(found[key], value, atol=1e-6, rtol=0)
+        assert torch.equal(found[key], value), key
 
 
 def test_a_run_makes_a_checkpoint_with_figures_of_every_task(unbroken: Path, data: TrainingData) -> None:
@@ -87,10 +114,10 @@ def test_a_run_makes_a_checkpoint_with_figures_of_every_task(unbroken: Path, dat
         assert report.n_train == 6
         assert report.n_val == 2
         assert report.metrics
-    assert model.card.training["epochs"] == 1.5
+    assert model.card.training["epochs"] == 6
     assert model.card.training["steps"] == STEPS
     assert not resume_path(unbroken).exists()
-    assert [entry.name for entry in unbroken.parent.iterdir()] == [unbroken.name]
+    assert sorted(entry.name for entry in unbroken.parent.iterdir()) == ["model.run", unbroken.name]
     mask = model.predict_frames([picture(0)[0]], TASKS["segmentation"])[0].value
     assert mask.labels.shape == (HEIGHT, WIDTH)  # type: ignore[union-attr]
 
@@ -117,6 +144,9 @@ def test_a_killed_run_goes_on_and_equals_an_unbroken_one(
     assert (result.steps, result.stopped) == (STEPS, False)
     assert not state.exists()
     assert_equal_weights(unbroken, out)
+    assert scores(out) == scores(unbroken)
+    for name in ("best_step", "score"):
+        assert read_card(out).training[name] == read_card(unbroken).training[name]
 
 
 def test_an_interrupted_run_leaves_a_usable_checkpoint_and_finishes_when_repeated(
@@ -217,7 +247,7 @@ def trained(
     result = train(
         net,
         frames(data),
-        TrainSettings(epochs=8, batch_size=4),
+        TrainSettings(epochs=32, batch_size=4),
         device="cpu",
         workers=0,
         state_file=state,
@@ -237,7 +267,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(
     assert read_about(state)["step"] == 3
     assert all(value.isfinite().all() for value in read_tensors(state).values() if value.is_floating_point())
     net, result = trained(data, small, state, stop=5)
-    assert result.steps == 8
+    assert result.steps == 8, "the five steps after the three that were kept"
     assert all(parameter.isfinite().all() for parameter in net.parameters())
 
 
@@ -266,3 +296,95 @@ def test_a_run_in_minutes_ends_in_time(data: TrainingData, small: Architecture, 
     shares = [done for done in seen if done >= 0]
     assert shares == sorted(shares)
     assert max(shares) == 1000
+
+
+def test_a_step_whose_loss_is_no_number_is_left_out_and_noted(
+    data: TrainingData, small: Architecture, tmp_path: Path
+) -> None:
+    """A head that is broken for two steps spoils those, and nothing that is learnt."""
+    torch.manual_seed(0)
+    net = M2Dino(small, data.tasks.values())
+    card = ModelCard("t", small, {task_id: TaskReport(task, 1) for task_id, task in data.tasks.items()})
+    folder = RunFolder(tmp_path / "model.run", card)
+    head = next(net.heads[net.key(TASKS["regression"])].parameters())
+
+    def on_step(step: int, task_id: str, loss: float) -> None:
+        if step == 2:
+            kept.append(head.detach().clone())
+            head.data.fill_(torch.nan)
+        elif step == 4 and torch.isnan(head).all():
+            head.data.copy_(kept[0])
+
+    kept: list[Tensor] = []
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    settings = TrainSettings(epochs=4, batch_size=4)
+    result = train(net, frames(data), settings, device="cpu", workers=0, folder=folder, on_step=on_step)
+    assert result.steps == 6
+    noted = [(row["step"], row["task"]) for row in folder.rows() if row["loss"] == "nan"]
+    assert noted == [("3", TASKS["regression"]), ("4", TASKS["regression"])]
+    assert all(value.isfinite().all() for key, value in net.state_dict().items() if "heads.task_FUGC" not in key)
+    assert any(not torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_the_run_folder_tells_how_the_checkpoint_came_about(unbroken: Path, root: Path) -> None:
+    folder = run_folder(unbroken)
+    assert sorted(entry.name for entry in folder.iterdir()) == [
+        "best.safetensors",
+        "config.json",
+        "curves.png",
+        "last.safetensors",
+        "metrics.csv",
+    ]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"]["seed"] == 3
+    assert config["run"]["steps"] == STEPS
+    assert config["data"]["training"] == read_card(unbroken).fingerprint
+    assert str(root) not in (folder / "config.json").read_text() + (folder / "metrics.csv").read_text()
+    assert {task for _, task, _ in scores(unbroken)} == {*TASKS.values(), "all"}
+    assert [step for step, task, _ in scores(unbroken) if task == "all"] == ["3", "5", "7", "9"]
+    assert np.asarray(Image.open(folder / "curves.png")).std() > 1
+
+
+def test_the_checkpoint_is_the_best_state_and_the_last_one_is_kept(unbroken: Path) -> None:
+    by_step = {step: float(score) for step, task, score in scores(unbroken) if task == "all"}
+    card = read_card(unbroken)
+    assert card.training["score"] == pytest.approx(max(by_step.values()), abs=1e-5)
+    assert by_step[str(card.training["best_step"])] == max(by_step.values())
+    folder = run_folder(unbroken)
+    assert_equal_weights(folder / "best.safetensors", unbroken)
+    last = load_model(folder / "last.safetensors", "cpu")
+    assert last.card.training["check"]["step"] == STEPS
+
+
+def test_a_run_whose_scores_do_not_rise_ends_early_also_after_a_stop(
+    data: TrainingData, small: Architecture, tmp_path: Path
+) -> None:
+    still = replace(SETTINGS, epochs=20, encoder_lr=1e-12, head_lr=1e-12, early_stop=2)
+    part = data.only([TASKS["detection"], TASKS["segmentation"]])
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    result = run(part, small, still, whole, device="cpu", workers=0)[1]
+    assert (result.early, result.stopped) == (True, False)
+    assert result.best is not None
+    assert result.best.step < result.steps < 30
+    run(part, small, still, parts, device="cpu", workers=0, should_stop=after(result.steps - 1))
+    again = run(part, small, still, parts, device="cpu", workers=0)[1]
+    assert (again.early, again.steps, again.best) == (True, result.steps, result.best)
+    assert_equal_weights(whole, parts)
+    assert finished(part, small, still, parts) is not None
+
+
+def test_other_first_weights_are_another_run(data: TrainingData, small: Architecture, tmp_path: Path) -> None:
+    files = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        files.append(tmp_path / f"{seed}.safetensors")
+        save_file(timm.create_model(small.backbone, num_classes=0).state_dict(), files[-1])
+    out = tmp_path / "model.safetensors"
+    first, second = (Start(weights=file) for file in files)
+    run(data, small, SETTINGS, out, device="cpu", workers=0, start=first, should_stop=after(1))
+    for other in (second, Start()):
+        with pytest.raises(TrainingError, match="--restart"):
+            run(data, small, SETTINGS, out, device="cpu", workers=0, start=other)
+    held = replace(data, val=data.val[:-1])
+    with pytest.raises(TrainingError, match="--restart"):
+        run(held, small, SETTINGS, out, device="cpu", workers=0, start=first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -15,6 +16,8 @@ from m2dino.tasks import load_tasks
 if TYPE_CHECKING:
     from m2dino.network.card import ModelCard
     from m2dino.training.run import CardText
+
+LEARNING = "Learning"
 
 
 def register(app: typer.Typer) -> None:
@@ -35,11 +38,40 @@ def train(
     weights: Annotated[Path | None, typer.Option(help="Start from a file of DINOv3 weights (safetensors).")] = None,
     minutes: Annotated[float | None, typer.Option(help="Length of the run, for each network.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Length of the run; 30 if neither is given.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1)] = 8,
     experts: Annotated[int, typer.Option(min=1, help="Experts of each mixture.")] = 4,
     top_k: Annotated[int, typer.Option(min=0, help="Experts used per token; 0 mixes all.")] = 0,
     image_size: Annotated[int, typer.Option(help="Side of the network's input, px; a multiple of 16.")] = 256,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a step.", rich_help_panel=LEARNING)] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and all draws.", rich_help_panel=LEARNING)] = 0,
+    lr: Annotated[
+        float | None, typer.Option(help="Peak learning rate of the encoder.", rich_help_panel=LEARNING)
+    ] = None,
+    head_lr: Annotated[
+        float, typer.Option(help="Peak learning rate of decoder and heads.", rich_help_panel=LEARNING)
+    ] = 1e-3,
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(help="Factor of the rate from block to block, downwards.", rich_help_panel=LEARNING),
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(help="Tasks take turns by rows^alpha: 0 all alike, 1 by size.", rich_help_panel=LEARNING)
+    ] = 0.5,
+    co_labelled: Annotated[
+        bool, typer.Option(help="Learn all the labels of an image in one step.", rich_help_panel=LEARNING)
+    ] = True,
+    loss: Annotated[
+        Literal["ours", "paper"],
+        typer.Option(help="Of masks: Dice and cross-entropy, or Dice alone.", rich_help_panel=LEARNING),
+    ] = "ours",
+    class_balance: Annotated[
+        float, typer.Option(help="Weigh classes by rows^-b: 0 not at all, 1 fully.", rich_help_panel=LEARNING)
+    ] = 0.0,
+    focal: Annotated[
+        float, typer.Option(help="Exponent of the focal loss; 0 is none.", rich_help_panel=LEARNING)
+    ] = 0.0,
+    early_stop: Annotated[
+        int, typer.Option(min=0, help="End after so many checks without a better score.", rich_help_panel=LEARNING)
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode and augment.")] = 1,
     precision: Annotated[Literal["float32", "float16"], typer.Option(help="Of the weights in the file.")] = "float32",
@@ -52,20 +84,29 @@ def train(
     from m2dino.network.config import preset as preset_of
     from m2dino.training.data import gather
     from m2dino.training.paradigms import partition
-    from m2dino.training.run import finished, run
-    from m2dino.training.settings import TrainSettings
+    from m2dino.training.run import Start, finished, run
+    from m2dino.training.settings import PAPER_LOSSES, LossSettings, TrainSettings
 
     if minutes is not None and epochs is not None:
         raise UsageError("Give --minutes or --epochs, not both.")
     if pretrained and weights is not None:
         raise UsageError("Give --pretrained or --weights, not both.")
+    given = pretrained or weights is not None
     settings = TrainSettings(
         minutes=minutes,
         epochs=30.0 if minutes is None and epochs is None else epochs,
         batch_size=batch_size,
         seed=seed,
-        encoder_lr=1e-4 if pretrained or weights else 6e-4,
+        # What is pretrained needs less, and the less the deeper it lies.
+        encoder_lr=lr if lr is not None else 1e-4 if given else 6e-4,
+        head_lr=head_lr,
+        layer_decay=layer_decay if layer_decay is not None else 0.85 if given else 1.0,
+        alpha=alpha,
+        co_labelled=co_labelled,
+        losses=replace(PAPER_LOSSES if loss == "paper" else LossSettings(), class_balance=class_balance, focal=focal),
+        early_stop=early_stop,
     )
+    start = Start(pretrained, weights)
     architecture = preset_of(preset).with_options(num_experts=experts, top_k=top_k, image_size=image_size)
     text = _card_text(card)
     wanted = [task.strip() for task in tasks.split(",") if task.strip()] or None
@@ -83,7 +124,7 @@ def train(
     progress = log_progress(log_every) if log_every else terminal_progress()
     with stop_on_interrupt() as should_stop:
         files = {name: out if paradigm == "all-task" else out / f"{name}.safetensors" for name in parts}
-        done = {name: finished(data.only(parts[name]), architecture, settings, files[name]) for name in parts}
+        done = {name: finished(data.only(parts[name]), architecture, settings, files[name], start) for name in parts}
         # Where all is finished, the command is meant anew; else it goes on behind the networks that are.
         go_on = not restart and None in done.values()
         for name, task_ids in parts.items():
@@ -97,8 +138,7 @@ def train(
                 settings,
                 file,
                 text=text,
-                pretrained=pretrained,
-                weights=weights,
+                start=start,
                 precision=precision,
                 device=device,
                 workers=workers,

@@ -32,8 +32,8 @@ from m2dino.training.finetune_common import (
     goodness,
     score_heldout,
 )
-from m2dino.training.loop import schedule
 from m2dino.training.losses import loss_of
+from m2dino.training.parameters import schedule
 
 STOPPED = "Stopped before anything was learnt; no new checkpoint was made."
 

@@ -1,31 +1,41 @@
-"""The training loop: one task a batch, AdamW, cosine, moving average; it can stop and go on anywhere."""
+"""The training loop: several tasks of the same images a step, AdamW, cosine, moving average; it can go on anywhere."""
 
 from __future__ import annotations
 
-import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
-from m2dino.data.samples import LabelledFrames, Sample, SampleKey, collate
-from m2dino.device import choose_device, has_bfloat16
+from m2dino.data.row_values import label_value
+from m2dino.data.rows import Row
+from m2dino.data.samples import CorrectedFrame, GroupedFrames, GroupKey, GroupSample, LabelledFrames, collate_groups
 from m2dino.errors import TrainingError
+from m2dino.network.checkpoint import read_tensors
 from m2dino.network.model import M2Dino
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
-from m2dino.training.losses import loss_of
-from m2dino.training.sampling import TaskSampler
+from m2dino.training import processes
+from m2dino.training.checks import Check, HeldOut, History, Pace, rows_per_task
+from m2dino.training.clock import Clock, duration
+from m2dino.training.colabelled import SharedForward
+from m2dino.training.losses import alone, class_weights, loss_of
+from m2dino.training.parameters import parameter_groups, schedule
+from m2dino.training.run_folder import RunFolder
+from m2dino.training.sampling import Batch, TaskSampler
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import load_state, read_about, save_state
+from m2dino.values import ClassProbabilities
 
 SAVE_EVERY_S = 120.0
 BAD_STEPS = 10
@@ -41,84 +51,21 @@ class TrainResult:
     seconds : float
         Time spent in training, over all its parts.
     stopped : bool
-        Whether it was stopped before its end.
+        Whether it was stopped from outside before its end.
     losses : dict of str to float
         Mean loss of each task over its last batches.
+    best : Check or None
+        The scores of the state that was kept, where states were scored.
+    early : bool
+        Whether the run ended because its scores rose no more.
     """
 
     steps: int
     seconds: float
     stopped: bool
     losses: dict[str, float]
-
-
-def make_fabric(device: str = "auto") -> Fabric:
-    """Return a Fabric on one device, with bfloat16 where the hardware has it."""
-    chosen = choose_device(device)
-    # It writes its choice of precision to stderr by a handler of its own.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if has_bfloat16(chosen) else "32-true"
-    devices: list[int] | int = [chosen.index or 0] if chosen.type == "cuda" else 1
-    return Fabric(accelerator=chosen.type, devices=devices, precision=precision)
-
-
-def parameter_groups(net: M2Dino, settings: TrainSettings) -> list[dict[str, object]]:
-    """Split the trainable parameters by learning rate, and by whether they decay (matrices only)."""
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
-            rate = settings.encoder_lr if name.startswith("backbone.") else settings.head_lr
-            decays = parameter.ndim > 1 and not name.startswith("embeddings.")
-            groups.setdefault((rate, decays), []).append(parameter)
-    return [
-        {"params": group, "lr": rate, "peak": rate, "weight_decay": settings.weight_decay if decays else 0.0}
-        for (rate, decays), group in groups.items()
-    ]
-
-
-def schedule(fraction: float, warmup: float) -> float:
-    """Factor of the learning rate after `fraction` of the run: linear rise, then a cosine to 1 %."""
-    if fraction < warmup:
-        return max(fraction / warmup, 0.01)
-    rest = min((fraction - warmup) / (1 - warmup), 1.0)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * rest))
-
-
-class _Clock:
-    """How far a run is: by steps, or by seconds where its length is given in minutes."""
-
-    def __init__(self, settings: TrainSettings, rows: int, step: int, seconds: float) -> None:
-        self.minutes = settings.minutes
-        self.steps = math.ceil((settings.epochs or 0) * rows / settings.batch_size) if settings.epochs else None
-        self.step, self.before, self.start = step, seconds, time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return self.before + time.monotonic() - self.start
-
-    @property
-    def fraction(self) -> float:
-        done = self.step / self.steps if self.steps else self.seconds / (60 * (self.minutes or 1))
-        return min(done, 1.0)
-
-    @property
-    def remaining(self) -> float:
-        fraction = self.fraction
-        return self.seconds * (1 - fraction) / fraction if fraction else math.inf
-
-
-def _leave_interrupts_to_the_parent(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class _Steps:
-    """An endless sampler for the DataLoader: the keys of each step's batch."""
-
-    def __init__(self, sampler: TaskSampler, first: int, last: int) -> None:
-        self.sampler, self.first, self.last = sampler, first, last
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        return (list(batch.keys) for batch in self.sampler.batches(self.first, self.last))
+    best: Check | None = None
+    early: bool = False
 
 
 def train(
@@ -128,14 +75,20 @@ def train(
     *,
     device: str = "auto",
     workers: int = 1,
+    fabric: Fabric | None = None,
     state_file: Path | None = None,
     signature: str = "",
+    folder: RunFolder | None = None,
+    held_out: LabelledFrames | None = None,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
     on_step: Callable[[int, str, float], None] | None = None,
     shares: Mapping[str, float] | None = None,
 ) -> TrainResult:
-    """Train a network in place; on return it holds the moving average of its weights.
+    """Train a network in place.
+
+    On return it holds the moving average of its weights: the best one by the checks on held-out rows, where there are
+    any and the run came to its end, else the last.
 
     Parameters
     ----------
@@ -147,134 +100,327 @@ def train(
     device : str
     workers : int
         Processes that decode and augment; 0 does it in this one.
+    fabric : Fabric, optional
+        As `processes.make_fabric` makes it; made for `device` by default.
     state_file : Path, optional
-        Where the run's state is kept every two minutes and on a stop. If it exists, the run goes on from there.
+        Where the run's state is kept every two minutes, at each check and on a stop. If it exists, the run goes on from
+        there.
     signature : str
-        Of the data; a state of another signature is refused.
+        Of all that decides the run besides the settings; a state of another signature is refused.
+    folder : RunFolder, optional
+        Where figures and the best and the last state are kept.
+    held_out : LabelledFrames, optional
+        Rows to score states on; needs a folder.
     on_progress : callable
         `(done, total, text)` with `done` of `total` thousandths of the run.
     should_stop : callable
     on_step : callable, optional
-        `(step, task_id, loss)` after every step.
+        `(step, task_id, loss)` for each task of every step.
     shares : mapping of str to float, optional
-        Fixed shares of the batches for some tasks.
+        Fixed shares of the labels for some tasks.
 
     Raises
     ------
     TrainingError
         A task's loss was not finite ten times in a row, or the state file does not fit.
+    UsageError
+        The batch cannot be divided among the processes.
+    CheckpointWriteError
+        The folder cannot be written.
     """
-    rows_of_task: dict[str, list[int]] = {}
-    for index, row in enumerate(frames.rows):
-        rows_of_task.setdefault(row.task_id, []).append(index)
-    sampler = TaskSampler(rows_of_task, settings.batch_size, settings.seed, settings.alpha, shares)
+    fabric = fabric or processes.make_fabric(device)
+    loop = _Loop(net, frames, settings, fabric, state_file, signature, folder, held_out, shares)
+    return loop.run(workers, on_progress, should_stop, on_step)
 
-    named = {name: p for name, p in net.named_parameters() if p.requires_grad}
-    fabric = make_fabric(device)
-    optimizer = AdamW(parameter_groups(net, settings))
-    module, wrapped = fabric.setup(net, optimizer)
-    weights: dict[str, Tensor] = {name: parameter.detach() for name, parameter in named.items()}
-    average = {name: parameter.detach().clone() for name, parameter in named.items()}
 
-    step, seconds = 0, 0.0
-    if state_file is not None and state_file.exists():
-        about = read_about(state_file)
-        if about.get("signature") != signature or about.get("settings") != settings.to_dict():
+class _Loop:
+    """The state of a run in memory."""
+
+    def __init__(
+        self,
+        net: M2Dino,
+        frames: LabelledFrames,
+        settings: TrainSettings,
+        fabric: Fabric,
+        state_file: Path | None,
+        signature: str,
+        folder: RunFolder | None,
+        held_out: LabelledFrames | None,
+        shares: Mapping[str, float] | None,
+    ) -> None:
+        self.net, self.frames, self.settings, self.fabric = net, frames, settings, fabric
+        self.state_file, self.signature = state_file, signature
+        self.folder = folder if fabric.is_global_zero else None
+        self.part = processes.part_of(settings.batch_size, fabric)
+        rows = _rows_of_task(frames)
+        images = {row: image for image, own in frames.rows_by_image.items() for row in own}
+        self.sampler = TaskSampler(
+            rows,
+            settings.batch_size,
+            settings.seed,
+            settings.alpha,
+            shares,
+            images if settings.co_labelled else None,
+            settings.tasks_per_step,
+        )
+        self.weights_of_classes = _class_weights(frames, rows, settings.losses.class_balance)
+        self.named = {name: p for name, p in net.named_parameters() if p.requires_grad}
+        self.optimizer = AdamW(parameter_groups(net, settings))
+        self.forward = SharedForward(net)
+        self.module, self.wrapped = fabric.setup(self.forward, self.optimizer)
+        self.weights: dict[str, Tensor] = {name: p.detach() for name, p in self.named.items()}
+        self.average = {name: p.detach().clone() for name, p in self.named.items()}
+        self.losses: dict[str, float] = {}
+        self.bad: dict[str, int] = {}
+        self.history = History()
+        self.clock = Clock(settings, len(frames) / self.sampler.labels_per_image)
+        self.pace = Pace(settings, self.clock.steps)
+        self._resume()
+        self.held_out: HeldOut | None = None
+        if self.folder is not None and held_out is not None and len(held_out) and settings.checks:
+            per_task = rows_per_task(settings, self.clock.steps, self.sampler.labels_per_image, len(held_out.tasks))
+            self.held_out = HeldOut(held_out, per_task)
+        if self.folder is not None:
+            about = {
+                "steps": self.clock.steps,
+                "labels_per_image": round(self.sampler.labels_per_image, 4),
+                "rows_checked": self.held_out.count if self.held_out is not None else 0,
+                "device": fabric.device.type,
+                "processes": fabric.world_size,
+            }
+            self.folder.start(about, self.clock.step)
+
+    def run(
+        self,
+        workers: int,
+        on_progress: OnProgress,
+        should_stop: ShouldStop,
+        on_step: Callable[[int, str, float], None] | None,
+    ) -> TrainResult:
+        loader = DataLoader(
+            GroupedFrames(self.frames),
+            batch_sampler=_Steps(self.sampler, self.clock.step, self.clock.steps or 2**31, self.part),
+            collate_fn=collate_groups,
+            num_workers=workers,
+            prefetch_factor=3 if workers else None,
+            worker_init_fn=_leave_interrupts_to_the_parent,
+        )
+        batches = iter(loader)
+        self.module.train()
+        saved = time.monotonic()
+        while True:
+            fraction, stopped, early = self._where(should_stop)
+            if fraction >= 1 or stopped or early:
+                break
+            try:
+                sample: GroupSample = next(batches)
+            except RuntimeError:
+                # A signal to the whole process group ends the workers first: that is a stop, not a failure.
+                if not should_stop():
+                    raise
+                stopped = True
+                break
+            losses = self._step(self.sampler.batch(self.clock.step), sample, fraction)
+            if on_step is not None:
+                for task, loss in losses.items():
+                    on_step(self.clock.step, task, loss)
+            on_progress(round(1000 * self.clock.fraction), 1000, self._text())
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                self.save()
+                saved = time.monotonic()
+        if stopped:
+            self.save()
+        return self._finish(stopped, early)
+
+    def _step(self, batch: Batch, sample: GroupSample, fraction: float) -> dict[str, float]:
+        """Learn from one batch, or leave it out where a loss is no number; return the losses."""
+        settings = self.settings
+        # Dropout draws from the global generator: seeded by the step, a resumed run equals an unbroken one.
+        torch.manual_seed(settings.seed * 1_000_003 + self.clock.step)
+        factor = schedule(fraction, settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        images, targets = self.fabric.to_device((sample.image, sample.targets))
+        outputs = self.module(images, batch.tasks)
+        total = processes.total if self.fabric.world_size > 1 else alone
+        parts = [
+            loss_of(outputs[task], target, settings.losses, self.weights_of_classes.get(task), total)
+            for task, target in zip(batch.tasks, targets, strict=True)
+        ]
+        values = processes.mean(self.fabric, torch.stack([part.detach() for part in parts])).tolist()
+        losses = dict(zip(batch.tasks, values, strict=True))
+        at_fault = [task for task, loss in losses.items() if not math.isfinite(loss)]
+        if not at_fault:
+            self.fabric.backward(torch.stack(parts).sum())
+            # A task's own parameters get no gradient from another task's batch: AdamW then leaves them alone.
+            norm = self.fabric.clip_gradients(
+                self.module, self.wrapped, max_norm=settings.clip, error_if_nonfinite=False
+            )
+            if norm is not None and not norm.isfinite():
+                at_fault = list(batch.tasks)
+                losses = dict.fromkeys(losses, math.nan)
+        if not at_fault:
+            self.wrapped.step()
+            decay = min(settings.ema, (1 + self.clock.step) / (10 + self.clock.step))
+            for name, parameter in self.named.items():
+                self.average[name].lerp_(parameter.detach(), 1 - decay)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.clock.step += 1
+        self._note(losses, at_fault)
+        return losses
+
+    def _note(self, losses: dict[str, float], at_fault: Sequence[str]) -> None:
+        if self.folder is not None:
+            self.folder.log_loss(self.clock.step, self.clock.seconds, self._rate(), losses)
+        for task, loss in losses.items():
+            if not at_fault:
+                self.bad[task] = 0
+                self.losses[task] = 0.9 * self.losses.get(task, loss) + 0.1 * loss
+            elif task in at_fault:
+                self.bad[task] = self.bad.get(task, 0) + 1
+        worst = next((task for task, count in self.bad.items() if count >= BAD_STEPS), None)
+        if worst is not None:
+            self.save()
+            if self.folder is not None:
+                self.folder.flush(self.clock.step, self.clock.seconds, self._rate())
             raise TrainingError(
-                f"{state_file}: an interrupted run with other data or settings lies there; repeat its command to "
+                f"The loss of {worst} was not a number {BAD_STEPS} times in a row; the last good state was kept. "
+                "Check its labels, or leave it out."
+            )
+
+    def _where(self, should_stop: ShouldStop) -> tuple[float, bool, bool]:
+        """Return how far the run is, whether it is to stop, and whether to end early, after a check if one is due.
+
+        All three are the first process's: clocks and signals differ, and only it checks.
+        """
+        fraction = self.clock.fraction
+        early = self._check(fraction)
+        stopped = fraction < 1 and not early and should_stop()
+        return processes.from_first(self.fabric, (fraction, stopped, early))
+
+    def _check(self, fraction: float) -> bool:
+        """Score the moving average if it is time to; return whether the run should end early."""
+        if self.held_out is not None and self.folder is not None and self.pace.due(fraction, self.clock.seconds):
+            start = time.monotonic()
+            with self._averaged():
+                check = self.held_out.check(self.forward, self.clock.step, self.fabric.device, self.fabric.autocast())
+                if self.history.add(check):
+                    self.folder.keep_best(self.net, check)
+            self.folder.log_check(check, self.clock.seconds, self._rate())
+            self.pace.seconds += time.monotonic() - start
+            self.save()
+        return self._given_up()
+
+    def _given_up(self) -> bool:
+        return bool(self.settings.early_stop) and self.history.waited() >= self.settings.early_stop
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the moving average into the network for a while."""
+        kept = {name: value.clone() for name, value in self.weights.items()}
+        with torch.no_grad():
+            for name, value in self.weights.items():
+                value.copy_(self.average[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, value in self.weights.items():
+                    value.copy_(kept[name])
+
+    def _finish(self, stopped: bool, early: bool) -> TrainResult:
+        with torch.no_grad():
+            for name, value in self.weights.items():
+                value.copy_(self.average[name])
+        self.net.eval()
+        best = None
+        if self.folder is not None:
+            self.folder.flush(self.clock.step, self.clock.seconds, self._rate())
+            if not stopped:
+                last = self.history.checks[-1] if self.history.checks else None
+                self.folder.keep_last(self.net, last if last and last.step == self.clock.step else None)
+                best = self.history.best
+                if best is not None and self.folder.best.is_file():
+                    self.net.load_state_dict(read_tensors(self.folder.best))
+        return TrainResult(self.clock.step, self.clock.seconds, stopped, self.losses, best, early)
+
+    def save(self) -> None:
+        """Keep the state, unless it holds a NaN: that would be worth less than the one before it."""
+        if self.state_file is None or not self.fabric.is_global_zero:
+            return
+        if not all(bool(value.isfinite().all()) for value in self.weights.values()):
+            return
+        about: dict[str, Any] = {
+            "step": self.clock.step,
+            "seconds": self.clock.seconds,
+            "signature": self.signature,
+            "settings": self.settings.to_dict(),
+            "losses": self.losses,
+            "bad": self.bad,
+            "checked": self.pace.done,
+            "check_seconds": self.pace.seconds,
+            "checks": [check.to_dict() for check in self.history.checks],
+        }
+        save_state(self.state_file, self.weights, self.average, self.optimizer, about)
+
+    def _resume(self) -> None:
+        if self.state_file is None or not self.state_file.exists():
+            return
+        about = read_about(self.state_file)
+        if about.get("signature") != self.signature or about.get("settings") != self.settings.to_dict():
+            raise TrainingError(
+                f"{self.state_file}: an interrupted run with other data or settings lies there; repeat its command to "
                 "finish it, or start anew with --restart."
             )
-        load_state(state_file, weights, average, optimizer)
-        step, seconds = int(about["step"]), float(about["seconds"])
+        load_state(self.state_file, self.weights, self.average, self.optimizer)
+        self.clock.go_on(int(about["step"]), float(about["seconds"]))
+        self.losses, self.bad = dict(about["losses"]), dict(about["bad"])
+        self.pace.done, self.pace.seconds = int(about["checked"]), float(about["check_seconds"])
+        self.history = History(about["checks"])
 
-    clock = _Clock(settings, len(frames), step, seconds)
-    loader = DataLoader(
-        frames,
-        batch_sampler=_Steps(sampler, step, clock.steps or 2**31),
-        collate_fn=collate,
-        num_workers=workers,
-        prefetch_factor=3 if workers else None,
-        worker_init_fn=_leave_interrupts_to_the_parent,
-    )
-    losses: dict[str, float] = {}
-    bad: dict[str, int] = {}
-    saved, stopped = time.monotonic(), False
+    def _rate(self) -> float:
+        return max(float(group["lr"]) for group in self.optimizer.param_groups)
 
-    def save() -> None:
-        # A state that holds a NaN is worth less than the one before it.
-        if state_file is not None and all(bool(value.isfinite().all()) for value in weights.values()):
-            about = {
-                "step": clock.step,
-                "seconds": clock.seconds,
-                "signature": signature,
-                "settings": settings.to_dict(),
-            }
-            save_state(state_file, weights, average, optimizer, about)
-
-    module.train()
-    batches = iter(loader)
-    while clock.fraction < 1:
-        if should_stop():
-            stopped = True
-            break
-        try:
-            sample: Sample = next(batches)
-        except RuntimeError:
-            # A signal to the whole process group ends the workers first: that is a stop, not a failure.
-            if not should_stop():
-                raise
-            stopped = True
-            break
-        task_id = sampler.batch(clock.step).task_id
-        # Dropout draws from the global generator: seeded by the step, a resumed run equals an unbroken one.
-        torch.manual_seed(settings.seed * 1_000_003 + clock.step)
-        factor = schedule(clock.fraction, settings.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
-        images, target = fabric.to_device((sample.image, sample.target))
-        loss = loss_of(module(net.normalise(images), task_id), target)
-        value = float(loss.detach())
-        good = math.isfinite(value)
-        if good:
-            fabric.backward(loss)
-            # A task's own parameters get no gradient from another task's batch: AdamW then leaves them alone.
-            norm = fabric.clip_gradients(module, wrapped, max_norm=settings.clip, error_if_nonfinite=False)
-            good = norm is None or bool(norm.isfinite())
-        if good:
-            wrapped.step()
-            bad[task_id] = 0
-            losses[task_id] = 0.9 * losses.get(task_id, value) + 0.1 * value
-            decay = min(settings.ema, (1 + clock.step) / (10 + clock.step))
-            for name, parameter in named.items():
-                average[name].lerp_(parameter.detach(), 1 - decay)
-        else:
-            bad[task_id] = bad.get(task_id, 0) + 1
-            if bad[task_id] >= BAD_STEPS:
-                save()
-                raise TrainingError(
-                    f"The loss of {task_id} was not a number {BAD_STEPS} times in a row; the last good state was kept. "
-                    "Check its labels, or leave it out."
-                )
-        optimizer.zero_grad(set_to_none=True)
-        clock.step += 1
-        if on_step is not None:
-            on_step(clock.step, task_id, value)
-        mean = sum(losses.values()) / max(len(losses), 1)
-        text = f"step {clock.step} · loss {mean:.3f} · {_duration(clock.remaining)} left"
-        on_progress(round(1000 * clock.fraction), 1000, text)
-        if time.monotonic() - saved > SAVE_EVERY_S:
-            save()
-            saved = time.monotonic()
-    if stopped:
-        save()
-    with torch.no_grad():
-        for name, parameter in named.items():
-            parameter.copy_(average[name])
-    net.eval()
-    return TrainResult(clock.step, clock.seconds, stopped, losses)
+    def _text(self) -> str:
+        mean = sum(self.losses.values()) / max(len(self.losses), 1)
+        best = self.history.best
+        score = f" · best score {best.score:.3f}" if best is not None else ""
+        return f"step {self.clock.step} · loss {mean:.3f}{score} · {duration(self.clock.remaining)} left"
 
 
-def _duration(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "time unknown"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+class _Steps:
+    """An endless sampler for the DataLoader: the keys of this process's part of each step's batch."""
+
+    def __init__(self, sampler: TaskSampler, first: int, last: int, part: slice) -> None:
+        self.sampler, self.first, self.last, self.part = sampler, first, last, part
+
+    def __iter__(self) -> Iterator[list[GroupKey]]:
+        return (list(batch.keys[self.part]) for batch in self.sampler.batches(self.first, self.last))
+
+
+def _class_weights(frames: LabelledFrames, rows: Mapping[str, Sequence[int]], balance: float) -> dict[str, Tensor]:
+    """Return the weights of the classes of each classification task; none where they are not balanced."""
+    weights = {}
+    for task_id, own in rows.items() if balance else ():
+        task = frames.tasks[task_id]
+        if task.type == "classification":
+            counts = Counter(_class_of(frames.rows[index]) for index in own)
+            weights[task_id] = class_weights([counts[k] for k in range(task.num_classes)], balance)
+    return weights
+
+
+def _class_of(row: Row | CorrectedFrame) -> int:
+    value = label_value(row) if isinstance(row, Row) else row.value()
+    assert isinstance(value, ClassProbabilities)
+    return value.index
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _rows_of_task(frames: LabelledFrames) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for index, row in enumerate(frames.rows):
+        rows.setdefault(row.task_id, []).append(index)
+    return rows

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -23,8 +25,10 @@ from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.training.data import TrainingData, fingerprint
 from m2dino.training.loop import TrainResult, train
+from m2dino.training.processes import make_fabric
+from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
-from m2dino.training.state import resume_path
+from m2dino.training.state import resume_path, run_folder
 
 
 @dataclass(frozen=True)
@@ -43,16 +47,43 @@ def metric_values(scores: Mapping[str, Metric]) -> dict[str, MetricValue]:
     return {name: MetricValue(**metric.to_dict()) for name, metric in scores.items()}  # type: ignore[arg-type]
 
 
-def _licence(text: CardText, architecture: Architecture, pretrained: bool, weights: Path | None) -> str:
-    """Return the licence for the card; what the weights it started from ask for comes first."""
-    if weights is not None:
-        return f"that of the weights it started from (of Meta's: {DINOV3_LICENCE}); besides: {text.licence}"
-    if pretrained:
-        return f"{weights_licence(architecture.backbone)}; besides: {text.licence}"
-    return text.licence
+@dataclass(frozen=True)
+class Start:
+    """What a network starts from.
+
+    Attributes
+    ----------
+    pretrained : bool
+        timm's weights of its backbone.
+    weights : Path or None
+        A safetensors file of such weights.
+    """
+
+    pretrained: bool = False
+    weights: Path | None = None
+
+    def signature(self) -> str:
+        """Say what it is, without a path: a file by its contents."""
+        if self.weights is None:
+            return "timm" if self.pretrained else "random"
+        try:
+            with self.weights.open("rb") as file:
+                return f"file {hashlib.file_digest(file, 'blake2b').hexdigest()[:32]}"
+        except OSError as error:
+            raise NotACheckpointError(f"{self.weights}: there is no such file of weights.") from error
+
+    def licence(self, text: CardText, architecture: Architecture) -> str:
+        """Return the licence for the card; what the weights ask for comes first."""
+        if self.weights is not None:
+            return f"that of the weights it started from (of Meta's: {DINOV3_LICENCE}); besides: {text.licence}"
+        if self.pretrained:
+            return f"{weights_licence(architecture.backbone)}; besides: {text.licence}"
+        return text.licence
 
 
-def finished(data: TrainingData, architecture: Architecture, settings: TrainSettings, out: Path) -> ModelCard | None:
+def finished(
+    data: TrainingData, architecture: Architecture, settings: TrainSettings, out: Path, start: Start | None = None
+) -> ModelCard | None:
     """Return the card of the checkpoint `out` if this very run has made it and come to its end, else None."""
     if resume_path(out).exists() or not out.is_file():
         return None
@@ -60,7 +91,8 @@ def finished(data: TrainingData, architecture: Architecture, settings: TrainSett
         card = read_card(out)
     except NotACheckpointError:
         return None
-    same = card.architecture == architecture and settings.to_dict().items() <= card.training.items()
+    told = {**settings.to_dict(), "start": (start or Start()).signature(), "held_out": fingerprint(data.val)}
+    same = card.architecture == architecture and told.items() <= card.training.items()
     return card if same and card.fingerprint == fingerprint(data.train) else None
 
 
@@ -71,9 +103,8 @@ def run(
     out: Path,
     *,
     text: CardText | None = None,
-    pretrained: bool = False,
-    weights: Path | None = None,
-    precision: str = "float32",
+    start: Start | None = None,
+    precision: Literal["float32", "float16"] = "float32",
     device: str = "auto",
     workers: int = 1,
     restart: bool = False,
@@ -82,50 +113,64 @@ def run(
 ) -> tuple[ModelCard, TrainResult]:
     """Train from the start, or go on with an interrupted run, and write the checkpoint `out`.
 
-    The checkpoint is written once before the evaluation on the held-out rows, and again with its figures. On a stop it
-    holds the state so far, and repeating the call goes on from there.
+    Beside it, in the folder `state.run_folder`, are the settings, the figures and the best and the last state. The
+    checkpoint is written once before the evaluation on the held-out rows, and again with its figures. On a stop it
+    holds the state so far, and repeating the call goes on from there. Of several processes the first alone writes.
 
     Raises
     ------
     TrainingError, CheckpointWriteError, DatasetError
     """
-    text = text or CardText()
+    text, start = text or CardText(), start or Start()
     check_place(out)
+    fabric = make_fabric(device)
     # Not left to chance: the first weights are the seed's.
     torch.manual_seed(settings.seed)
-    net = M2Dino(architecture, data.tasks.values(), pretrained=pretrained, weights=weights)
-    frames = LabelledFrames(data.train, data.tasks, architecture.image_size)
-    signature = fingerprint(data.train)
-    state_file = resume_path(out)
-    if restart:
-        state_file.unlink(missing_ok=True)
-    result = train(
-        net,
-        frames,
-        settings,
-        device=device,
-        workers=workers,
-        state_file=state_file,
-        signature=f"{signature} {json.dumps(architecture.to_dict(), sort_keys=True)}",
-        on_progress=on_progress,
-        should_stop=should_stop,
-    )
-    net = net.cpu()
+    net = M2Dino(architecture, data.tasks.values(), pretrained=start.pretrained, weights=start.weights)
     reports = {task_id: TaskReport(task, *data.counts(task_id)) for task_id, task in data.tasks.items()}
+    # The held-out rows count, too: they decide which state is kept and when to stop.
+    told = {**settings.to_dict(), "start": start.signature(), "held_out": fingerprint(data.val)}
     card = ModelCard(
         title=text.title,
         architecture=architecture,
         tasks=reports,
-        fingerprint=signature,
-        licence=_licence(text, architecture, pretrained, weights),
+        fingerprint=fingerprint(data.train),
+        licence=start.licence(text, architecture),
         data=text.data,
         limits=text.limits,
-        training={**settings.to_dict(), "steps": result.steps, "seconds": round(result.seconds), **text.extra},
+        training={**told, **text.extra},
     )
+
+    folder = RunFolder(run_folder(out), card)
+    state_file = resume_path(out)
+    if restart and fabric.is_global_zero:
+        state_file.unlink(missing_ok=True)
+    fabric.barrier()
+    result = train(
+        net,
+        LabelledFrames(data.train, data.tasks, architecture.image_size),
+        settings,
+        fabric=fabric,
+        workers=workers,
+        state_file=state_file,
+        signature=json.dumps(
+            [card.fingerprint, told["start"], told["held_out"], architecture.to_dict()], sort_keys=True
+        ),
+        folder=folder,
+        held_out=LabelledFrames(data.val, data.tasks, architecture.image_size),
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    card = replace(card, training={**card.training, "steps": result.steps, "seconds": round(result.seconds)})
+    if result.best is not None:
+        card = replace(card, training={**card.training, "best_step": result.best.step, "score": result.best.score})
+    if not fabric.is_global_zero:
+        return card, result
+    net = net.cpu()
     if precision == "float16":
         # Evaluate what is kept, not what it was rounded from.
         net = net.half().float()
-    card = save_checkpoint(net, card, out, precision="float16" if precision == "float16" else "float32")
+    card = save_checkpoint(net, card, out, precision=precision)
     if not result.stopped:
         scores = evaluate_rows(
             Model(net, card, choose_device(device)),
@@ -138,9 +183,6 @@ def run(
             task_id: replace(report, metrics=metric_values(scores.get(task_id, {})))
             for task_id, report in reports.items()
         }
-        net = net.cpu()
-        card = save_checkpoint(
-            net, replace(card, tasks=reports), out, precision="float16" if precision == "float16" else "float32"
-        )
+        card = save_checkpoint(net.cpu(), replace(card, tasks=reports), out, precision=precision)
         state_file.unlink(missing_ok=True)
     return card, result

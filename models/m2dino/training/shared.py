@@ -129,6 +129,8 @@ def learn_shared(
             encoder_lr=LR,
             head_lr=LR,
             ema=settings.ema,
+            co_labelled=False,
+            checks=0,
             seed=settings.seed,
         ),
         device=device,

@@ -16,9 +16,14 @@ from m2dino.network.checkpoint import read_tensors, write_tensors
 FORMAT = "m2dino-resume"
 
 
+def run_folder(checkpoint: Path) -> Path:
+    """Return the folder of the run that makes a checkpoint; see `run_folder.RunFolder`."""
+    return checkpoint.with_name(f"{checkpoint.stem}.run")
+
+
 def resume_path(checkpoint: Path) -> Path:
     """Return where the state of a run towards `checkpoint` is kept."""
-    return checkpoint.with_name(f"{checkpoint.stem}.resume.safetensors")
+    return run_folder(checkpoint) / "resume.safetensors"
 
 
 def save_state(
@@ -33,7 +38,7 @@ def save_state(
         Trained parameters and their moving average, by name, in the optimizer's order.
     optimizer : AdamW
     about : dict
-        Plain data: step, seconds, settings, signature of the data.
+        Plain data: step, seconds, settings, signature of the data, checks.
 
     Raises
     ------

@@ -1,0 +1,149 @@
+"""Scoring the network on held-out rows from time to time, at a bounded cost, and what follows from the scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2dino.data.samples import GroupKey, LabelledFrames, collate_groups
+from m2dino.training.bundles import bundle
+from m2dino.training.colabelled import SharedForward
+from m2dino.training.scores import answers, overall, task_score
+from m2dino.training.settings import TrainSettings
+
+BATCH = 16
+MOST_ROWS, LEAST_ROWS = 64, 8
+COST = 0.1
+STEPS_APART = 25
+SECONDS_APART = 20
+
+
+@dataclass(frozen=True)
+class Check:
+    """The scores of one state (see `scores`); `score` is the mean over `types`."""
+
+    step: int
+    score: float
+    types: dict[str, float] = field(default_factory=dict)
+    tasks: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class HeldOut:
+    """The held-out rows that states are scored on: a fixed choice, spread evenly over each task's rows.
+
+    Parameters
+    ----------
+    frames : LabelledFrames
+    per_task : int
+        Most rows of a task.
+    """
+
+    def __init__(self, frames: LabelledFrames, per_task: int) -> None:
+        self.frames = frames
+        rows: dict[str, list[int]] = {}
+        for index, row in enumerate(frames.rows):
+            rows.setdefault(row.task_id, []).append(index)
+        chosen = {
+            task: [own[int(i)] for i in np.linspace(0, len(own) - 1, min(per_task, len(own)))]
+            for task, own in rows.items()
+        }
+        image_of = {row: image for image, own in frames.rows_by_image.items() for row in own}
+        self.bundles = bundle(chosen, image_of, 1)
+        self.count = sum(len(own) for own in chosen.values())
+
+    @torch.no_grad()
+    def check(
+        self, forward: SharedForward, step: int, device: torch.device, precision: AbstractContextManager[Any]
+    ) -> Check:
+        """Score a network as it is."""
+        gathered: dict[str, list[Tensor]] = {}
+        training = forward.training
+        forward.eval()
+        with precision:
+            for one in self.bundles:
+                for start in range(0, len(one.images), BATCH):
+                    keys = [
+                        GroupKey(tuple(rows[0] for rows in image), None) for image in one.images[start : start + BATCH]
+                    ]
+                    sample = collate_groups([self.frames.group(key) for key in keys])
+                    outputs = forward(sample.image.to(device), one.tasks)
+                    for task, target in zip(one.tasks, sample.targets, strict=True):
+                        gathered.setdefault(task, []).append(answers(outputs[task], target.to(device)))
+        forward.train(training)
+        tasks = self.frames.tasks
+        scores = {task: task_score(tasks[task], torch.cat(parts)) for task, parts in sorted(gathered.items())}
+        score, types = overall(tasks, scores)
+        return Check(step, score, types, scores)
+
+
+def rows_per_task(settings: TrainSettings, steps: int | None, labels_per_image: float, tasks: int) -> int:
+    """How many rows of each task to check on, so that all checks together cost at most a tenth of a run of known steps.
+
+    A label scored costs a third of a label learnt: there is no way back through the network. A run in minutes measures
+    instead (`Pace`).
+    """
+    if steps is None:
+        return MOST_ROWS
+    budget = 3 * COST * steps * settings.batch_size * labels_per_image
+    return int(np.clip(budget / number_of_checks(settings, steps) / tasks, LEAST_ROWS, MOST_ROWS))
+
+
+def number_of_checks(settings: TrainSettings, steps: int | None) -> int:
+    """How many checks a run has: fewer than asked for where it is short."""
+    room = steps // STEPS_APART if steps is not None else int(60 * (settings.minutes or 0) // SECONDS_APART)
+    return min(settings.checks, max(1, room))
+
+
+class Pace:
+    """When to check: at even shares of the run, the last time at its end.
+
+    A run of known steps checks at fixed steps, so that it can be repeated exactly. A run in minutes leaves a check out
+    when checks have taken more than a tenth of its time; the last one is always made.
+    """
+
+    def __init__(self, settings: TrainSettings, steps: int | None) -> None:
+        self.count = number_of_checks(settings, steps)
+        self.timed = steps is None
+        self.done = 0
+        self.seconds = 0.0
+
+    def due(self, fraction: float, seconds: float) -> bool:
+        """Whether to check now, after `fraction` of the run and so many seconds."""
+        place = math.floor(fraction * self.count + 1e-9)
+        if place <= self.done:
+            return False
+        self.done = place
+        return not self.timed or fraction >= 1 or self.seconds <= COST * seconds
+
+
+class History:
+    """The checks of a run, oldest first."""
+
+    def __init__(self, checks: Sequence[Mapping[str, Any]] = ()) -> None:
+        self.checks = [Check(**check) for check in checks]
+
+    @property
+    def best(self) -> Check | None:
+        """The first of the best; None where none could be told."""
+        known = [check for check in self.checks if math.isfinite(check.score)]
+        return max(known, key=lambda check: check.score, default=None)
+
+    def add(self, check: Check) -> bool:
+        """Add a check; return whether it is the best so far."""
+        self.checks.append(check)
+        return self.best is check
+
+    def waited(self) -> int:
+        """Return how many checks have been made since the best one."""
+        best = self.best
+        return len(self.checks) - 1 - self.checks.index(best) if best is not None else 0
