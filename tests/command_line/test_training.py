@@ -29,7 +29,7 @@ def test_each_clinical_group_gets_its_own_file(root: Path, tmp_path: Path, insid
     words = ("train", root, "-o", out, "--paradigm", "clinically-grouped", "--epochs", 0.2, *SMALL)
     result = inside(*words)
     assert (result.returncode, result.stderr) == (0, "")
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert sorted(path.name for path in out.glob("*.safetensors")) == [
         "Breast.safetensors",
         "OB.safetensors",
         "Thyroid.safetensors",
@@ -40,9 +40,9 @@ def test_each_clinical_group_gets_its_own_file(root: Path, tmp_path: Path, insid
 
     # As if it had been interrupted in the third: what is finished is not done again.
     (out / "Thyroid.safetensors").unlink()
-    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.safetensors")}
     assert inside(*words).returncode == 0
-    after = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    after = {path.name: path.stat().st_mtime_ns for path in out.glob("*.safetensors")}
     assert "Thyroid.safetensors" in after
     assert {name for name in before if before[name] != after[name]} == set()
 
