@@ -19,6 +19,7 @@ from m2dino.cine.file_bytes import FileBytes, check_unchanged, stamp_of
 from m2dino.cine.frame_axis import FrameAxis, choose_frame_axis
 from m2dino.cine.inflated import MAX_INFLATED_BYTES
 from m2dino.cine.limits import check_frame_size
+from m2dino.cine.mapped import MappedArray
 from m2dino.cine.stacks import StackLoop
 from m2dino.errors import FrameDecodeError, TruncatedLoopError, UnsupportedLoopError
 
@@ -66,7 +67,7 @@ class ArrayLoop(StackLoop):
     def __init__(self, path: Path, frame_axis: FrameAxis | None = None) -> None:
         super().__init__(path)
         self._spool: IO[bytes] | None = None
-        self._array: NDArray[Any] | None = None
+        self._array: MappedArray | None = None
         try:
             self._stamp = stamp_of(path)
             array, size, read = self._load()
@@ -76,8 +77,8 @@ class ArrayLoop(StackLoop):
             ) from None
         if array.dtype.kind not in "buif":
             raise UnsupportedLoopError(f"{path} does not hold numbers that are grey levels; {_HOW_TO_SAVE}.")
-        colour = array.ndim in (3, 4) and array.shape[-1] in (1, 3, 4) and array.ndim - 1 >= 2
-        axes = {str(k): length for k, length in enumerate(array.shape[: array.ndim - colour])}
+        colour = len(array.shape) in (3, 4) and array.shape[-1] in (1, 3, 4)
+        axes = {str(k): length for k, length in enumerate(array.shape[: len(array.shape) - colour])}
         if min(array.shape, default=0) < 1:
             raise UnsupportedLoopError(f"{path} is empty; {_HOW_TO_SAVE}.")
         chosen = choose_frame_axis(path, axes, "0" if colour else None, frame_axis)
@@ -99,10 +100,9 @@ class ArrayLoop(StackLoop):
             check_unchanged(self.path, self._stamp)
             if self._array is None:
                 self._array = self._load()[0]
+            values = self._array.take(index, self._axis)
         except _DAMAGE:
             raise FrameDecodeError(f"Frame {index} of {self.path} cannot be read: the file has changed.") from None
-        values = self._array if self._axis is None else np.take(self._array, index, axis=self._axis)
-        values = np.array(values)
         shape = (self.height, self.width)
         if self._colour and values.shape[-1] > 1:
             return values.reshape(*shape, values.shape[-1])
@@ -114,7 +114,7 @@ class ArrayLoop(StackLoop):
             self._spool.close()
             self._spool = None
 
-    def _load(self) -> tuple[NDArray[Any], int, Callable[[int, int], bytes]]:
+    def _load(self) -> tuple[MappedArray, int, Callable[[int, int], bytes]]:
         """Return the array, mapped, with the number of its stored bytes and how to read them."""
         if self.path.suffix.lower() != ".npz":
             with self.path.open("rb") as file:
@@ -134,8 +134,8 @@ class ArrayLoop(StackLoop):
         return array, size - start, read
 
 
-def _mapped(path: Path, file: BinaryIO, target: Any, size: int) -> tuple[NDArray[Any], int]:
-    """Return an array mapped from an open .npy file, and where its data begin."""
+def _mapped(path: Path, file: BinaryIO, target: Any, size: int) -> tuple[MappedArray, int]:
+    """Return the array of an open .npy file, and where its data begin."""
     version = npy_format.read_magic(file)
     if version == (1, 0):
         shape, fortran, dtype = npy_format.read_array_header_1_0(file)
@@ -150,8 +150,7 @@ def _mapped(path: Path, file: BinaryIO, target: Any, size: int) -> tuple[NDArray
             f"{path} ends before the {shape[0] if shape else 1} frames or rows that it claims: it was cut short; "
             "copy it again from its source."
         )
-    array = np.memmap(target, dtype, "r", start, shape, "F" if fortran else "C")
-    return array, start
+    return MappedArray(target, dtype, start, shape, "F" if fortran else "C"), start
 
 
 def _unpack(path: Path, spool: IO[bytes]) -> None:

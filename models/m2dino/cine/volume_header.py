@@ -15,6 +15,31 @@ _MOST_HEADER_BYTES = 2**24
 _MOST_LINE_BYTES = 2**16
 
 
+@dataclass(frozen=True)
+class PixelLayout:
+    """Pixels that lie one after another, the first axis fastest, the samples of a pixel together.
+
+    Attributes
+    ----------
+    byte_order : str
+        "<" or ">".
+    kind : str
+        NumPy kind and width of a sample, such as "u1" or "f4"; "" where it is what SimpleITK says.
+    sizes : tuple of int
+        Length of every axis but that of colour, in the file's order; empty where SimpleITK is to say.
+    components : int
+        Samples of a pixel.
+    rescale : tuple of float, or None
+        (slope, intercept) from stored to true values.
+    """
+
+    byte_order: str
+    kind: str = ""
+    sizes: tuple[int, ...] = ()
+    components: int = 1
+    rescale: tuple[float, float] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class VolumeHeader:
     """The header of a volume, axis by axis in the file's order ("x" first).
@@ -38,6 +63,10 @@ class VolumeHeader:
         Seconds between frames along the time axis.
     times_s : ndarray of float64 or None
         Seconds of each frame, where the header gives them one by one.
+    layout : PixelLayout or None
+        How the pixels lie in the (unpacked) file; None where only SimpleITK can tell.
+    unpacked_at : int
+        Offset of the first pixel among the unpacked bytes.
     """
 
     form: str
@@ -49,6 +78,8 @@ class VolumeHeader:
     reason: str = "the file gives no pixel size"
     step_s: float | None = None
     times_s: NDArray[np.float64] | None = None
+    layout: PixelLayout | None = None
+    unpacked_at: int = 0
 
 
 def damaged(path: Path) -> UnsupportedLoopError:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from m2dino.cine.volume_header import VolumeHeader, axis_spacings, beside, damaged, floats, header_lines
+from m2dino.cine.volume_header import PixelLayout, VolumeHeader, axis_spacings, beside, damaged, floats, header_lines
 
 _AXES = "xyzt"
+_TRUE = ("true", "1", "yes")
 _STAMP = re.compile(r"Seq_Frame(\d+)_Timestamp")
 
 
@@ -55,12 +56,21 @@ def metaimage_header(path: Path) -> VolumeHeader:
         "MetaImage",
         data,
         behind if local else 0,
-        fields.get("CompressedData", "").lower() in ("true", "1", "yes"),
+        fields.get("CompressedData", "").lower() in _TRUE,
         axis,
         spacing,
         reason,
         times_s=_times(stamps, count),
+        layout=_layout(fields),
     )
+
+
+def _layout(fields: dict[str, str]) -> PixelLayout | None:
+    """Return how the pixels lie; text, and data behind another program's header, are left to SimpleITK."""
+    if fields.get("BinaryData", "").lower() not in _TRUE or "HeaderSize" in fields:
+        return None
+    big = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "")).lower() in _TRUE
+    return PixelLayout(">" if big else "<")
 
 
 def _spacing(fields: dict[str, str]) -> tuple[dict[str, float], str]:

@@ -6,11 +6,22 @@ import math
 import re
 from pathlib import Path
 
-from m2dino.cine.volume_header import VolumeHeader, axis_spacings, beside, damaged, floats, header_lines
+from m2dino.cine.volume_header import PixelLayout, VolumeHeader, axis_spacings, beside, damaged, floats, header_lines
 
 _AXES = "xyzt"
 _MM = {"mm": 1.0, "millimeter": 1.0, "millimeters": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
 _SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 0.001, "us": 1e-6}
+_PLAIN_KINDS = ("domain", "space", "time", "list", "none", "???")
+_TYPES = {
+    **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
+    **dict.fromkeys(("uchar", "unsigned char", "uint8", "uint8_t"), "u1"),
+    **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), "i2"),
+    **dict.fromkeys(("ushort", "unsigned short", "unsigned short int", "uint16", "uint16_t"), "u2"),
+    **dict.fromkeys(("int", "signed int", "int32", "int32_t"), "i4"),
+    **dict.fromkeys(("uint", "unsigned int", "uint32", "uint32_t"), "u4"),
+    "float": "f4",
+    "double": "f8",
+}
 _TIME_KINDS = ("time", "list")
 _COLOUR_KINDS = ("RGB-color", "RGBA-color", "3-color", "4-color", "vector", "3-vector")
 
@@ -57,7 +68,20 @@ def nrrd_header(path: Path) -> VolumeHeader:
         spacing,
         reason,
         step_s=steps.get(axis) if axis else None,
+        layout=_layout(fields, kinds, skip),
     )
+
+
+def _layout(fields: dict[str, str], kinds: list[str], skip: int) -> PixelLayout | None:
+    """Return how the pixels lie; text, skipped bytes and colours plane by plane are left to SimpleITK."""
+    sizes = [int(size) for size in floats(fields.get("sizes", "")) if math.isfinite(size)]
+    kind = _TYPES.get(fields.get("type", "").lower(), "")
+    plain = all(one in _PLAIN_KINDS for one in kinds[skip:]) and len(kinds) in (0, len(sizes))
+    skipped = any(fields.get(key, "0") != "0" for key in ("line skip", "lineskip", "byte skip", "byteskip"))
+    order = {"little": "<", "big": ">"}.get(fields.get("endian", "" if kind[1:] != "1" else "little").lower())
+    if not (kind and plain and order) or skipped or fields.get("encoding", "raw").lower() not in ("raw", "gzip", "gz"):
+        return None
+    return PixelLayout(order, kind, tuple(sizes[skip:]), sizes[0] if skip and sizes else 1)
 
 
 def _spacing(fields: dict[str, str], skip: int) -> tuple[dict[str, float], dict[str, float], str]:

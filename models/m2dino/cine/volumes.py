@@ -1,11 +1,13 @@
-"""Volumes (MetaImage, NRRD, NIfTI) whose slices along one axis are frames, decoded by SimpleITK."""
+"""Volumes (MetaImage, NRRD, NIfTI) whose slices along one axis are frames.
+
+Pixels that lie one after another are read plane by plane; SimpleITK reads all others.
+"""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,22 +22,24 @@ from m2dino.cine.volume_header import VolumeHeader, damaged
 from m2dino.cine.volume_metaimage import metaimage_header
 from m2dino.cine.volume_nifti import nifti_header
 from m2dino.cine.volume_nrrd import nrrd_header
+from m2dino.cine.volume_pixels import VolumePixels
 from m2dino.errors import FrameDecodeError, TruncatedLoopError, UnsupportedLoopError
 
-# A compressed volume can only be read as a whole.
+# What SimpleITK has to read, it may read as a whole.
 _MOST_WHOLE_BYTES = 3 * 2**27
 # No deflated byte holds more.
 _MOST_BY_DEFLATE = 1100
 _AXES = "xyzt"
 _EVEN = 0.1
-_PIXEL = re.compile(r"(?:vector of )?(\d+)-bit (?:unsigned integer|signed integer|float)")
+_PIXEL = re.compile(r"(?:vector of )?(\d+)-bit (unsigned integer|signed integer|float)")
+_KINDS = {"unsigned integer": "u", "signed integer": "i", "float": "f"}
 
 
 class VolumeLoop(StackLoop):
     """A volume of one plane over time, or of planes one after another, as a loop.
 
-    Uncompressed MetaImage and NIfTI are read plane by plane. Other volumes are decoded once into a nameless temporary
-    file, so that memory does not grow with their length.
+    Planes are read where they lie; compressed volumes are unpacked once into a nameless temporary file, so that memory
+    does not grow with their length. Volumes of unusual forms (text, colours plane by plane) are held in memory.
 
     Parameters
     ----------
@@ -56,13 +60,12 @@ class VolumeLoop(StackLoop):
     def __init__(self, path: Path, frame_axis: FrameAxis | None = None) -> None:
         super().__init__(path)
         self._whole: NDArray[Any] | None = None
-        self._spool: IO[bytes] | None = None
+        self._pixels: VolumePixels | None = None
         try:
             self._stamp = stamp_of(path)
             self._header = header = _read_header(path)
-            self._reader = _information(path)
-            self._sizes = tuple(int(size) for size in self._reader.GetSize())
-            self._components = self._check_pixels()
+            self._sizes, self._components, dtype = _form(path, header)
+            self._check_claim(dtype)
             axes = dict(zip(_AXES, self._sizes, strict=False))
             slowest_first = dict(reversed(axes.items()))
             self._axis = choose_frame_axis(path, slowest_first, header.time_axis, frame_axis)
@@ -88,29 +91,24 @@ class VolumeLoop(StackLoop):
             raise damaged(self.path)
         return others[0], others[1]
 
-    def _check_pixels(self) -> int:
-        """Check what the header claims against the file before any memory is taken; return the samples of a pixel."""
-        if not 2 <= len(self._sizes) <= 4 or min(self._sizes) < 1:
-            raise damaged(self.path)
-        pixel = _PIXEL.fullmatch(sitk.GetPixelIDValueAsString(self._reader.GetPixelID()))
-        components = int(self._reader.GetNumberOfComponents())
-        if pixel is None or components not in (1, 3, 4):
-            raise UnsupportedLoopError(f"{self.path} does not hold grey levels or RGB; save it as 8-bit grey.")
-        claimed = int(np.prod(self._sizes, dtype=object)) * components * (int(pixel[1]) // 8)
+    def _check_claim(self, dtype: np.dtype[Any]) -> None:
+        """Check what the header claims against the file before any memory is taken."""
         header = self._header
+        claimed = int(np.prod(self._sizes, dtype=object)) * self._components * dtype.itemsize
         stored = max(header.data_file.stat().st_size - header.data_at, 0)
         if claimed > stored * (_MOST_BY_DEFLATE if header.compressed else 1):
             raise TruncatedLoopError(
                 f"{self.path} claims {claimed} bytes of pixels, more than the file holds: "
                 "it was cut short or its header is damaged; copy it again from its source."
             )
-        self._streams = not header.compressed and header.form != "NRRD"
-        if not self._streams and claimed > _MOST_WHOLE_BYTES:
+        if header.layout is not None:
+            colour = (self._components,) if self._components > 1 else ()
+            self._pixels = VolumePixels(self.path, header, (*self._sizes[::-1], *colour), dtype)
+        elif claimed > _MOST_WHOLE_BYTES:
             raise UnsupportedLoopError(
-                f"{self.path} would need {claimed >> 20} MiB at once, for it is compressed or NRRD: "
+                f"{self.path} would need {claimed >> 20} MiB at once, for its pixels are stored in an unusual form: "
                 "save it as an uncompressed MetaImage (.mha)."
             )
-        return components
 
     def _calibrate(self, rows: str, columns: str) -> None:
         spacing = self._header.spacing_mm
@@ -136,47 +134,52 @@ class VolumeLoop(StackLoop):
             self.set_times(step, "time axis")
 
     def _slice(self, index: int) -> NDArray[Any]:
+        axis = None if self._axis is None else len(self._sizes) - 1 - _AXES.index(self._axis)
         try:
             check_unchanged(self.path, self._stamp)
-            if self._streams:
-                return self._extracted(index)
-            if self._whole is None:
-                self._whole = self._read_whole()
-            axis = None if self._axis is None else len(self._sizes) - 1 - _AXES.index(self._axis)
-            values = self._whole if axis is None else np.take(self._whole, index, axis=axis)
-        except (OSError, RuntimeError, MemoryError, ValueError):
+            if self._pixels is not None:
+                values = self._pixels.plane(index, axis)
+            else:
+                if self._whole is None:
+                    self._whole = sitk.GetArrayFromImage(sitk.ReadImage(str(self.path)))
+                values = self._whole if axis is None else np.take(self._whole, index, axis=axis)
+        except (OSError, RuntimeError, MemoryError, ValueError, EOFError, UnsupportedLoopError):
             raise FrameDecodeError(
                 f"Frame {index} of {self.path} is damaged or has changed; copy the file again from its source."
             ) from None
-        return self._as_plane(np.array(values))
-
-    def _extracted(self, index: int) -> NDArray[Any]:
-        start, extent = [0] * len(self._sizes), list(self._sizes)
-        if self._axis is not None:
-            at = _AXES.index(self._axis)
-            start[at], extent[at] = index, 1
-        self._reader.SetExtractIndex(start)
-        self._reader.SetExtractSize(extent)
-        return self._as_plane(sitk.GetArrayFromImage(self._reader.Execute()))
-
-    def _as_plane(self, values: NDArray[Any]) -> NDArray[Any]:
         shape = (self.height, self.width)
-        return values.reshape(shape if self._components == 1 else (*shape, self._components))
+        values = values.reshape(shape if self._components == 1 else (*shape, self._components))
+        return self._true(values)
 
-    def _read_whole(self) -> NDArray[Any]:
-        image = sitk.ReadImage(str(self.path))
-        # A view, so that the volume is not held twice; it lives no longer than the image.
-        view = sitk.GetArrayViewFromImage(image)
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the loop
-        view.tofile(self._spool)
-        self._spool.flush()
-        return np.memmap(self._spool, view.dtype, "r", 0, view.shape)
+    def _true(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return stored values as numbers of this machine, rescaled where the header says so."""
+        layout = self._header.layout
+        if layout is not None and layout.rescale is not None:
+            return values * np.float64(layout.rescale[0]) + layout.rescale[1]
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
 
     def _release(self) -> None:
         self._whole = None
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
+        if self._pixels is not None:
+            self._pixels.close()
+
+
+def _form(path: Path, header: VolumeHeader) -> tuple[tuple[int, ...], int, np.dtype[Any]]:
+    """Return the length of every axis in the file's order, the samples of a pixel and the kind of a sample."""
+    layout = header.layout
+    if layout is not None and layout.sizes:
+        sizes, components, kind = layout.sizes, layout.components, layout.kind
+    else:
+        reader = _information(path)
+        sizes = tuple(int(size) for size in reader.GetSize())
+        components = int(reader.GetNumberOfComponents())
+        pixel = _PIXEL.fullmatch(sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+        kind = layout.kind if layout and layout.kind else f"{_KINDS[pixel[2]]}{int(pixel[1]) // 8}" if pixel else ""
+    if not 2 <= len(sizes) <= 4 or min(sizes) < 1:
+        raise damaged(path)
+    if not kind or components not in (1, 3, 4):
+        raise UnsupportedLoopError(f"{path} does not hold grey levels or RGB; save it as 8-bit grey.")
+    return sizes, components, np.dtype(f"{layout.byte_order if layout else '='}{kind}")
 
 
 def _read_header(path: Path) -> VolumeHeader:
