@@ -40,8 +40,7 @@ class PrefixCache:
 
     @staticmethod
     def _bytes(prefix: Prefix) -> int:
-        tensors = [prefix.tokens, *prefix.taps, *([] if prefix.detail is None else [prefix.detail])]
-        return sum(tensor.nbytes for tensor in tensors)
+        return sum(tensor.nbytes for tensor in (prefix.tokens, *prefix.taps, *prefix.detail))
 
     def get(self, key: Hashable) -> Prefix | None:
         prefix = self._entries.get(key)
@@ -60,11 +59,10 @@ class PrefixCache:
 
 def join_prefixes(prefixes: Sequence[Prefix]) -> Prefix:
     """Join prefixes of single pictures into a batch: the inverse of `split_prefix`."""
-    details = [prefix.detail for prefix in prefixes]
     return Prefix(
         torch.cat([prefix.tokens for prefix in prefixes]),
         tuple(torch.cat(taps) for taps in zip(*(prefix.taps for prefix in prefixes), strict=True)),
-        None if details[0] is None else torch.cat([detail for detail in details if detail is not None]),
+        tuple(torch.cat(maps) for maps in zip(*(prefix.detail for prefix in prefixes), strict=True)),
     )
 
 
@@ -78,7 +76,7 @@ def split_prefix(prefix: Prefix) -> list[Prefix]:
         Prefix(
             one(prefix.tokens, i),
             tuple(one(tap, i) for tap in prefix.taps),
-            None if prefix.detail is None else one(prefix.detail, i),
+            tuple(one(part, i) for part in prefix.detail),
         )
         for i in range(prefix.tokens.shape[0])
     ]

@@ -90,8 +90,8 @@ def test_a_few_steps_lower_the_loss_of_each_type(kind: str, top_k: int, architec
     assert losses[-1] < 0.9 * losses[0], losses
     trained = {name for name, parameter in net.named_parameters() if parameter.grad is not None}
     idle = {name.split(".")[0] for name, _ in net.named_parameters()} - {name.split(".")[0] for name in trained}
-    # Classification asks for neither decoder nor detail branch; nothing else may lie idle.
-    assert idle == ({"decoder", "detail"} if kind == "classification" else set())
+    # Classification asks for no decoder; nothing else may lie idle.
+    assert idle == ({"decoder"} if kind == "classification" else set())
 
 
 def test_a_point_that_is_not_visible_pulls_nothing(architecture: Architecture, images: Tensor) -> None:

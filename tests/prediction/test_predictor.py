@@ -112,7 +112,7 @@ def test_frames_of_another_loop_are_not_taken_for_these(loop: CineLoop, model: M
 
 def test_the_cache_stays_within_its_bounds(loop: CineLoop, model: Model) -> None:
     prefix = model.net.prefix(torch.zeros(1, 3, SIZE, SIZE))
-    size = sum(tensor.nbytes for tensor in (prefix.tokens, *prefix.taps, prefix.detail) if tensor is not None)
+    size = sum(tensor.nbytes for tensor in (prefix.tokens, *prefix.taps, *prefix.detail))
     cache = PrefixCache(3 * size)
     for key in range(10):
         cache.put(key, prefix)

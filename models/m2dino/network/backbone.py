@@ -27,13 +27,14 @@ class Prefix(NamedTuple):
         Class and register tokens, then patches, after the last task-free block.
     taps : tuple of Tensor
         Patch tokens (B, h * w, D) of the decoder taps that lie in the task-free half.
-    detail : Tensor, (B, detail_width, H / 4, W / 4), or None
-        The convolutional detail branch; filled by the whole network.
+    detail : tuple of Tensor
+        Convolutional maps for the decoder, (B, C, H / 4, W / 4) and, from a stem, (B, C, H / 8, W / 8); filled by the
+        whole network.
     """
 
     tokens: Tensor
     taps: tuple[Tensor, ...]
-    detail: Tensor | None = None
+    detail: tuple[Tensor, ...] = ()
 
 
 class MoEBlock(nn.Module):
@@ -96,9 +97,19 @@ class Backbone(nn.Module):
         """The blocks that carry a mixture, in order."""
         return [cast("MoEBlock", block) for block in self.moe_blocks]
 
-    def prefix(self, images: Tensor) -> Prefix:
-        """Run the task-free half on normalised images (B, 3, H, W), H and W multiples of 16."""
+    def prefix(self, images: Tensor, added: Tensor | None = None) -> Prefix:
+        """Run the task-free half.
+
+        Parameters
+        ----------
+        images : Tensor, (B, 3, H, W)
+            Normalised; H and W are multiples of 16.
+        added : Tensor, (B, h * w, D), optional
+            What a stem adds to the patch embeddings.
+        """
         x = self.vit.patch_embed(images)
+        if added is not None:
+            x = x + (added if x.ndim == 3 else added.unflatten(1, x.shape[1:3]))
         x, rope = self.vit._pos_embed(x)
         x = self.vit.norm_pre(x)
         taps = []

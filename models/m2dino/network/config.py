@@ -31,7 +31,9 @@ class Architecture:
     decoder_width : int
         Channels of the dense decoder.
     detail_width : int
-        Channels of the convolutional detail branch at stride 4; 0 leaves it out.
+        Channels of the convolutional detail branch at stride 4; 0 leaves it out. Of no effect beside a stem.
+    stem : str
+        Name in timm of a convolutional network to run beside the ViT (see `stem.ConvStem`); empty for none.
     image_size : int
         Side of the square that frames are letterboxed to, in pixels; a multiple of 16.
     """
@@ -43,12 +45,15 @@ class Architecture:
     task_dim: int = 64
     decoder_width: int = 64
     detail_width: int = 32
+    stem: str = ""
     image_size: int = 256
 
     def __post_init__(self) -> None:
         # timm takes other forms for places to fetch a network from: a file from a stranger must not send us there.
         if not re.fullmatch(r"\w+(\.\w+)?", self.backbone):
             raise UsageError(f"{self.backbone!r} is not the name of a network.")
+        if self.stem and not re.fullmatch(r"\w+(\.\w+)?", self.stem):
+            raise UsageError(f"{self.stem!r} is not the name of a network.")
         if self.num_experts < 1 or not 0 <= self.top_k <= self.num_experts:
             raise UsageError(f"{self.num_experts} experts with top-{self.top_k} is not a mixture.")
         if self.image_size < 32 or self.image_size % 16:
@@ -70,7 +75,7 @@ class Architecture:
 
 PRESETS: dict[Preset, Architecture] = {
     # The names are timm's; weights of the same names carry the DINOv3 licence and are never shipped here.
-    "tiny": Architecture("vit_tiny_patch16_dinov3_qkvb"),
+    "tiny": Architecture("vit_tiny_patch16_dinov3_qkvb", stem="mobilenetv2_100"),
     "small": Architecture("vit_small_patch16_dinov3", decoder_width=128, detail_width=48),
     "base": Architecture("vit_base_patch16_dinov3", decoder_width=192, detail_width=64),
     "large": Architecture("vit_large_patch16_dinov3", moe_from=12, decoder_width=256, detail_width=64),

@@ -62,19 +62,20 @@ class Decoder(nn.Module):
         Channels of a tap.
     width : int
         Channels of the output.
-    detail_width : int
-        Channels of the detail branch; 0 for none.
+    detail_widths : sequence of int
+        Channels of the convolutional maps at stride 4 and 8, as many as there are.
     """
 
-    def __init__(self, dim: int, width: int, detail_width: int) -> None:
+    def __init__(self, dim: int, width: int, detail_widths: Sequence[int]) -> None:
         super().__init__()
         self.reduce = nn.ModuleList(nn.Conv2d(dim, width, 1) for _ in range(4))
         self.fuse = nn.ModuleList(ResidualConv(width) for _ in range(4))
-        self.detail = nn.Conv2d(detail_width, width, 1) if detail_width else None
+        self.detail = nn.Conv2d(detail_widths[0], width, 1) if detail_widths else None
+        self.middle = nn.Conv2d(detail_widths[1], width, 1) if len(detail_widths) > 1 else None
         self.out = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), norm_act(width))
 
-    def forward(self, taps: Sequence[Tensor], detail: Tensor | None) -> Tensor:
-        """Four taps (B, dim, h, w) at stride 16, shallow to deep, and detail at stride 4 -> (B, width, 4 h, 4 w)."""
+    def forward(self, taps: Sequence[Tensor], detail: Sequence[Tensor] = ()) -> Tensor:
+        """Four taps (B, dim, h, w) at stride 16, shallow to deep, and convolutional maps -> (B, width, 4 h, 4 w)."""
         h, w = taps[0].shape[-2:]
         # The two deeper taps fuse at stride 16, the third at 8, the shallowest at 4.
         sizes = [(4 * h, 4 * w), (2 * h, 2 * w), (h, w), (h, w)]
@@ -91,8 +92,10 @@ class Decoder(nn.Module):
                 if x.shape[-2:] != size:
                     x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
                 x = x + here
-            if self.detail is not None and detail is not None and size == sizes[0]:
-                x = x + self.detail(detail)
+            if self.detail is not None and detail and size == sizes[0]:
+                x = x + self.detail(detail[0])
+            if self.middle is not None and len(detail) > 1 and size == sizes[1]:
+                x = x + self.middle(detail[1])
             x = fuse(x)
         assert x is not None
         out: Tensor = self.out(x)

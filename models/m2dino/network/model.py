@@ -13,6 +13,7 @@ from m2dino.network.backbone import Backbone, Prefix
 from m2dino.network.config import Architecture
 from m2dino.network.decoder import Decoder, DetailBranch
 from m2dino.network.heads import Features, Output, make_head
+from m2dino.network.stem import ConvStem
 from m2dino.tasks import Task
 
 # ImageNet statistics, as DINOv3 was trained with.
@@ -43,8 +44,14 @@ class M2Dino(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.backbone = Backbone(architecture, pretrained, weights)
-        self.decoder = Decoder(self.backbone.dim, architecture.decoder_width, architecture.detail_width)
-        self.detail = DetailBranch(architecture.detail_width) if architecture.detail_width else None
+        self.stem = ConvStem(architecture.stem, self.backbone.dim) if architecture.stem else None
+        width = 0 if self.stem else architecture.detail_width
+        self.detail = DetailBranch(width) if width else None
+        shallow = self.stem.channels[:2] if self.stem else [width] if width else []
+        self.decoder = Decoder(self.backbone.dim, architecture.decoder_width, shallow)
+        if self.stem and (pretrained or weights is not None):
+            # The tokens start as the trained ViT's own.
+            self.stem.add_nothing()
         self.embeddings = nn.ParameterDict()
         self.heads = nn.ModuleDict()
         self.tasks: dict[str, Task] = {}
@@ -90,8 +97,11 @@ class M2Dino(nn.Module):
 
     def prefix(self, images: Tensor) -> Prefix:
         """Run all that no task changes, on normalised images (B, 3, H, W); H and W are multiples of 16."""
+        if self.stem is not None:
+            shallow, added = self.stem(images)
+            return self.backbone.prefix(images, added)._replace(detail=shallow)
         prefix = self.backbone.prefix(images)
-        return prefix if self.detail is None else prefix._replace(detail=self.detail(images))
+        return prefix if self.detail is None else prefix._replace(detail=(self.detail(images),))
 
     def from_prefix(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> Output:
         """Finish for one task from a prefix of (h, w) = `grid` patches."""

@@ -110,8 +110,9 @@ def learn_shared(
     net.requires_grad_(True)
     # The task-free half stays: it serves every task, replayed or not.
     net.backbone.vit.requires_grad_(False)
-    if net.detail is not None:
-        net.detail.requires_grad_(False)
+    for beside in (net.detail, net.stem):
+        if beside is not None:
+            beside.requires_grad_(False)
     tasks = {**rows.tasks, data.task.id: data.task}
     frames = LabelledFrames([*(CorrectedFrame(store, record) for record in data.train), *rows.train], tasks, model.size)
     # As many batches as the isolated form gives the task, and as many of the others.

@@ -1,0 +1,139 @@
+"""The conv stem: what it is made from, and what it may not change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from m2dino.errors import NotACheckpointError, UsageError
+from m2dino.network.checkpoint import write_tensors
+from m2dino.network.config import Architecture, preset
+from m2dino.network.model import M2Dino
+from m2dino.network.stem import EARLY, ConvStem, features_of, fold_batch_norms
+from m2dino.network.stem_weights import bundled_stem, load_stem, start_stem, write_stem
+from m2dino.predictor import join_prefixes, split_prefix
+from m2dino.tasks import builtin_tasks
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+NAME = "mobilenetv2_100"
+
+
+def with_history(body: nn.Module) -> nn.Module:
+    """Give batch norms statistics that matter, as training would."""
+    for module in body.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(std=0.5)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(std=0.3)
+    return body
+
+
+@pytest.mark.parametrize("name", [NAME, "efficientnet_lite0"])
+def test_folding_the_norms_changes_no_map(name: str, images: Tensor) -> None:
+    torch.manual_seed(0)
+    body = with_history(features_of(name)).eval()
+    with torch.inference_mode():
+        expected = body(images)
+    fold_batch_norms(body)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in body.modules())
+    with torch.inference_mode():
+        for folded, whole in zip(body.train()(images), expected, strict=True):
+            assert torch.allclose(folded, whole, rtol=1e-3, atol=1e-3 * float(whole.abs().max()))
+
+
+def test_the_answer_of_one_picture_does_not_depend_on_its_company(architecture: Architecture, images: Tensor) -> None:
+    """Not in training mode either: nothing in the network keeps statistics of a batch."""
+    net = M2Dino(architecture, [builtin_tasks()["fetal_head"]]).train()
+    with torch.inference_mode():
+        together, alone = net(images, "fetal_head")[0], net(images[:1], "fetal_head")[0]
+    assert torch.allclose(together[:1], alone, atol=1e-4)
+
+
+def test_beside_given_weights_the_stem_starts_without_a_say(
+    architecture: Architecture, images: Tensor, tmp_path: Path
+) -> None:
+    """So the tokens are DINOv3's own at step 0, and the stem's part grows with training."""
+    vit = timm.create_model(architecture.backbone, num_classes=0)
+    save_file(vit.state_dict(), tmp_path / "vit.safetensors")
+    net = M2Dino(architecture, [builtin_tasks()["fetal_head"]], weights=tmp_path / "vit.safetensors").eval()
+    with torch.inference_mode():
+        assert torch.equal(net.prefix(images).tokens, net.backbone.prefix(images).tokens)
+    net(images, "fetal_head").logits.square().sum().backward()
+    assert net.stem is not None
+    assert all(float(layer.weight.grad.abs().sum()) > 0 for layer in net.stem.deep)  # type: ignore[union-attr, operator]
+
+
+def test_without_given_weights_the_stem_speaks_from_the_start(architecture: Architecture, images: Tensor) -> None:
+    net = M2Dino(architecture).eval()
+    with torch.inference_mode():
+        assert not torch.allclose(net.prefix(images).tokens, net.backbone.prefix(images).tokens)
+
+
+def test_prefixes_with_maps_of_the_stem_split_and_join(architecture: Architecture, images: Tensor) -> None:
+    net = M2Dino(architecture, [builtin_tasks()["fetal_head"]]).eval()
+    with torch.inference_mode():
+        prefix = net.prefix(images)
+        again = join_prefixes(split_prefix(prefix))
+    assert len(prefix.detail) == 2
+    for first, second in zip((prefix.tokens, *prefix.taps, *prefix.detail), (again.tokens, *again.taps, *again.detail)):  # noqa: B905
+        assert torch.equal(first, second)
+
+
+def test_the_presets_stem_has_its_weights_in_the_package() -> None:
+    """They tell pictures apart, where random ones hardly do: the maps of two pictures differ by more than noise."""
+    architecture = preset("tiny")
+    path = bundled_stem(architecture.stem)
+    assert path is not None
+    stem = ConvStem(architecture.stem, 8)
+    source = load_stem(stem, architecture.stem, path)
+    assert "BSD" in source
+    with torch.inference_mode():
+        deepest = stem.body(torch.randn(1, 3, 64, 64))[-1]
+    assert deepest.isfinite().all()
+    assert float(deepest.std()) > 0.1
+    assert bundled_stem("resnet18") is None
+
+
+def test_a_fresh_network_takes_them_and_holds_their_early_stages(architecture: Architecture, images: Tensor) -> None:
+    net = M2Dino(architecture, [builtin_tasks()["fetal_head"]])
+    assert "ImageNet" in (start_stem(net) or "")
+    net(images, "fetal_head").logits.square().sum().backward()
+    assert net.stem is not None
+    early = [parameter for name, parameter in net.stem.body.named_parameters() if name.startswith(EARLY)]
+    later = [parameter for name, parameter in net.stem.body.named_parameters() if not name.startswith(EARLY)]
+    assert early
+    assert all(parameter.grad is None for parameter in early)
+    assert all(parameter.grad is not None for parameter in later)
+    assert start_stem(M2Dino(architecture.with_options(stem=""))) is None
+
+
+def test_other_files_are_refused_by_name(architecture: Architecture, tmp_path: Path) -> None:
+    stem = ConvStem(NAME, 8)
+    path = tmp_path / "x.safetensors"
+    for content in (b"", b"not a safetensors file at all"):
+        path.write_bytes(content)
+        with pytest.raises(NotACheckpointError, match=r"x\.safetensors"):
+            load_stem(stem, NAME, path)
+    write_tensors({"a": torch.zeros(1)}, {"format": "other"}, path)
+    with pytest.raises(NotACheckpointError, match="not weights of the stem"):
+        load_stem(stem, NAME, path)
+    write_stem({"a": torch.zeros(1)}, NAME, "someone", path)
+    with pytest.raises(NotACheckpointError, match="do not fit"):
+        load_stem(stem, NAME, path)
+    with pytest.raises(UsageError, match="not the name"):
+        architecture.with_options(stem="hf_hub:someone/something")
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    stem, other = ConvStem(NAME, 8), ConvStem(NAME, 8)
+    write_stem(stem.body.state_dict(), NAME, "me, MIT", tmp_path / "s.safetensors")
+    assert load_stem(other, NAME, tmp_path / "s.safetensors") == "me, MIT"
+    for key, value in stem.body.state_dict().items():
+        assert torch.equal(other.body.state_dict()[key], value.half().float())
