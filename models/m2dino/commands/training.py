@@ -59,6 +59,13 @@ def train(
     co_labelled: Annotated[
         bool, typer.Option(help="Learn all the labels of an image in one step.", rich_help_panel=LEARNING)
     ] = True,
+    tasks_per_step: Annotated[
+        int, typer.Option(min=0, help="Most tasks of such a step; 0 for all.", rich_help_panel=LEARNING)
+    ] = 0,
+    coarse: Annotated[
+        float,
+        typer.Option(help="Share of the run, from its start, on smaller images: faster.", rich_help_panel=LEARNING),
+    ] = 0.0,
     loss: Annotated[
         Literal["ours", "paper"],
         typer.Option(help="Of masks: Dice and cross-entropy, or Dice alone.", rich_help_panel=LEARNING),
@@ -103,6 +110,8 @@ def train(
         layer_decay=layer_decay if layer_decay is not None else 0.85 if given else 1.0,
         alpha=alpha,
         co_labelled=co_labelled,
+        tasks_per_step=tasks_per_step,
+        coarse=coarse,
         losses=replace(PAPER_LOSSES if loss == "paper" else LossSettings(), class_balance=class_balance, focal=focal),
         early_stop=early_stop,
     )

@@ -28,6 +28,7 @@ from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.training import processes
 from m2dino.training.checks import Check, HeldOut, History, Pace, rows_per_task
 from m2dino.training.clock import Clock, duration
+from m2dino.training.coarse import coarse_side, shrunk
 from m2dino.training.colabelled import SharedForward
 from m2dino.training.losses import alone, class_weights, loss_of
 from m2dino.training.parameters import parameter_groups, schedule
@@ -241,6 +242,8 @@ class _Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         images, targets = self.fabric.to_device((sample.image, sample.targets))
+        if fraction < settings.coarse:
+            images, targets = shrunk(images, targets, coarse_side(images.shape[-1]))
         outputs = self.module(images, batch.tasks)
         total = processes.total if self.fabric.world_size > 1 else alone
         parts = [

@@ -15,7 +15,7 @@ def parameter_groups(net: M2Dino, settings: TrainSettings) -> list[dict[str, obj
     """Split the trainable parameters by peak learning rate, and by whether they decay (matrices only).
 
     The encoder's last block learns at `encoder_lr`, each block before it at `layer_decay` of the next, the patch
-    embedding and the class and register tokens slowest; all else at `head_lr`.
+    embedding and the class and register tokens slowest; the stem at `stem_lr`; all else at `head_lr`.
     """
     # timm's own list: class, register and position tokens are vectors that happen to have three axes.
     tokens: set[str] = {f"backbone.vit.{name}" for name in net.backbone.vit.no_weight_decay()}
@@ -31,6 +31,11 @@ def parameter_groups(net: M2Dino, settings: TrainSettings) -> list[dict[str, obj
 
 
 def _peak(net: M2Dino, name: str, settings: TrainSettings) -> float:
+    if name.startswith("stem.body."):
+        return settings.stem_lr
+    if name.startswith("stem."):
+        # What it adds to the patch embeddings is learnt like the encoder that takes it.
+        return settings.encoder_lr
     if not name.startswith("backbone."):
         return settings.head_lr
     depth = net.backbone.moe_from + len(net.backbone.moe_blocks)

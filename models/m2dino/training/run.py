@@ -21,6 +21,7 @@ from m2dino.network.checkpoint import check_place, save_checkpoint
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.network.pretrained import DINOV3_LICENCE, weights_licence
+from m2dino.network.stem_weights import start_stem
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.training.data import TrainingData, fingerprint
@@ -127,9 +128,12 @@ def run(
     # Not left to chance: the first weights are the seed's.
     torch.manual_seed(settings.seed)
     net = M2Dino(architecture, data.tasks.values(), pretrained=start.pretrained, weights=start.weights)
+    stem = start_stem(net)
     reports = {task_id: TaskReport(task, *data.counts(task_id)) for task_id, task in data.tasks.items()}
     # The held-out rows count, too: they decide which state is kept and when to stop.
     told = {**settings.to_dict(), "start": start.signature(), "held_out": fingerprint(data.val)}
+    if stem is not None:
+        told["stem"] = stem
     card = ModelCard(
         title=text.title,
         architecture=architecture,

@@ -54,8 +54,9 @@ class TrainSettings:
         Length of the run: exactly one of the two. An epoch is as many labels as there are rows.
     batch_size : int
         Images a step, over all processes together.
-    encoder_lr, head_lr : float
-        Peak learning rates of the encoder's last block, and of decoder, heads and task embeddings.
+    encoder_lr, head_lr, stem_lr : float
+        Peak learning rates of the encoder's last block; of decoder, heads and task embeddings; of the stem's own
+        convolutions, which start from ImageNet's weights.
     layer_decay : float
         Factor of the learning rate from each block of the encoder to the one before it (BEiT, arXiv 2106.08254); 1 is
         none.
@@ -73,6 +74,8 @@ class TrainSettings:
         Learn in one step from all the labels that an image has for several tasks (see `sampling`).
     tasks_per_step : int
         Most tasks of such a step; 0 for no limit.
+    coarse : float
+        Share of the run, from its start, that is made on smaller images (see `coarse`).
     losses : LossSettings
     checks : int
         How often, at most, the moving average is scored on held-out rows; the best state is kept. 0 keeps the last.
@@ -86,6 +89,7 @@ class TrainSettings:
     batch_size: int = 8
     encoder_lr: float = 6e-4
     head_lr: float = 1e-3
+    stem_lr: float = 2e-4
     layer_decay: float = 1.0
     weight_decay: float = 0.05
     warmup: float = 0.05
@@ -94,6 +98,7 @@ class TrainSettings:
     alpha: float = 0.5
     co_labelled: bool = True
     tasks_per_step: int = 0
+    coarse: float = 0.0
     losses: LossSettings = field(default_factory=LossSettings)
     checks: int = 20
     early_stop: int = 0
@@ -106,12 +111,14 @@ class TrainSettings:
             raise UsageError("The length of a training run must be more than 0.")
         if self.batch_size < 1:
             raise UsageError(f"The batch size must be at least 1, not {self.batch_size}.")
-        if self.encoder_lr <= 0 or self.head_lr <= 0:
+        if min(self.encoder_lr, self.head_lr, self.stem_lr) <= 0:
             raise UsageError("Learning rates must be more than 0.")
         if not 0 < self.layer_decay <= 1:
             raise UsageError(f"The layer decay must be more than 0 and at most 1, not {self.layer_decay:g}.")
         if not 0 <= self.alpha <= 1:
             raise UsageError(f"Alpha must lie between 0 and 1, not {self.alpha:g}.")
+        if not 0 <= self.coarse <= 1:
+            raise UsageError(f"The coarse share must lie between 0 and 1, not {self.coarse:g}.")
         if self.tasks_per_step < 0 or self.checks < 0 or self.early_stop < 0:
             raise UsageError("Numbers of tasks and checks must not be negative.")
         if self.early_stop and not self.checks:
