@@ -17,6 +17,7 @@ from m2dino.network.heads import (
 )
 from m2dino.network.model import M2Dino
 from m2dino.tasks import builtin_tasks
+from m2dino.training import checks
 from m2dino.training.checks import COST, Check, HeldOut, History, Pace, number_of_checks, rows_per_task
 from m2dino.training.colabelled import SharedForward
 from m2dino.training.data import TrainingData
@@ -126,7 +127,7 @@ def test_held_out_rows_are_scored_with_one_prefix_an_image(
     prefix = net.prefix
     monkeypatch.setattr(net, "prefix", lambda images: (seen.append(len(images)), prefix(images))[1])
     held = HeldOut(LabelledFrames(data.train, data.tasks, small.image_size), 4)
-    assert held.count == 16
+    assert held.rows == 16
 
     def scored() -> Check:
         return held.check(SharedForward(net), 7, torch.device("cpu"), nullcontext())
@@ -168,3 +169,21 @@ def test_a_step_of_several_tasks_has_the_sum_of_their_gradients(small: Architect
     for name, parameter in net.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(summed[name], parameter.grad, msg=name)
+
+
+def test_a_check_that_takes_too_long_drops_rows_for_good_but_no_task(
+    data: TrainingData, small: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "BATCH", 1)
+    torch.manual_seed(0)
+    net = M2Dino(small, data.tasks.values())
+    held = HeldOut(LabelledFrames(data.train, data.tasks, small.image_size), 64)
+    assert held.rows == 24
+
+    def scored(seconds: float) -> Check:
+        return held.check(SharedForward(net), 7, torch.device("cpu"), nullcontext(), seconds)
+
+    short = scored(0.0)
+    assert set(short.tasks) == set(TASKS.values())
+    assert held.rows == 4
+    assert scored(1e9) == short, "the same rows from then on"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from m2dino.training.colabelled import SharedForward
 from m2dino.training.scores import answers, overall, task_score
 from m2dino.training.settings import TrainSettings
 
-BATCH = 16
+BATCH = 8
 MOST_ROWS, LEAST_ROWS = 64, 8
 COST = 0.1
 STEPS_APART = 25
@@ -46,6 +47,11 @@ class HeldOut:
     frames : LabelledFrames
     per_task : int
         Most rows of a task.
+
+    Attributes
+    ----------
+    batches : list
+        (tasks, keys) of each batch, in an order of which every beginning is spread over the tasks.
     """
 
     def __init__(self, frames: LabelledFrames, per_task: int) -> None:
@@ -58,31 +64,50 @@ class HeldOut:
             for task, own in rows.items()
         }
         image_of = {row: image for image, own in frames.rows_by_image.items() for row in own}
-        self.bundles = bundle(chosen, image_of, 1)
-        self.count = sum(len(own) for own in chosen.values())
+        placed: list[tuple[float, tuple[str, ...], list[GroupKey]]] = []
+        for one in bundle(chosen, image_of, 1):
+            keys = [GroupKey(tuple(rows[0] for rows in image), None) for image in one.images]
+            # Every n-th image, so that a batch is spread over the bundle as the bundle is over the rows.
+            count = -(-len(keys) // BATCH)
+            placed.extend((number / count, one.tasks, keys[number::count]) for number in range(count))
+        self.batches = [(tasks, keys) for _, tasks, keys in sorted(placed, key=lambda entry: entry[:2])]
+        self.least = sum(place == 0 for place, _, _ in placed)
+
+    def keep(self, batches: int) -> None:
+        """Score on the first so many batches only, from now on."""
+        self.batches = self.batches[:batches]
+
+    @property
+    def rows(self) -> int:
+        """How many rows a check scores."""
+        return sum(len(tasks) * len(keys) for tasks, keys in self.batches)
 
     @torch.no_grad()
     def check(
-        self, forward: SharedForward, step: int, device: torch.device, precision: AbstractContextManager[Any]
+        self,
+        forward: SharedForward,
+        step: int,
+        device: torch.device,
+        precision: AbstractContextManager[Any],
+        seconds: float = math.inf,
     ) -> Check:
-        """Score a network as it is."""
+        """Score a network as it is; when that has taken `seconds`, the rows not seen by then are dropped for good."""
         gathered: dict[str, list[Tensor]] = {}
-        training = forward.training
+        training, start = forward.training, time.monotonic()
         forward.eval()
         with precision:
-            for one in self.bundles:
-                for start in range(0, len(one.images), BATCH):
-                    keys = [
-                        GroupKey(tuple(rows[0] for rows in image), None) for image in one.images[start : start + BATCH]
-                    ]
-                    sample = collate_groups([self.frames.group(key) for key in keys])
-                    outputs = forward(sample.image.to(device), one.tasks)
-                    for task, target in zip(one.tasks, sample.targets, strict=True):
-                        gathered.setdefault(task, []).append(answers(outputs[task], target.to(device)))
+            for done, (tasks, keys) in enumerate(self.batches):
+                if done >= self.least and time.monotonic() - start > seconds:
+                    self.keep(done)
+                    break
+                sample = collate_groups([self.frames.group(key) for key in keys])
+                outputs = forward(sample.image.to(device), tasks)
+                for task, target in zip(tasks, sample.targets, strict=True):
+                    gathered.setdefault(task, []).append(answers(outputs[task], target.to(device)))
         forward.train(training)
-        tasks = self.frames.tasks
-        scores = {task: task_score(tasks[task], torch.cat(parts)) for task, parts in sorted(gathered.items())}
-        score, types = overall(tasks, scores)
+        known = self.frames.tasks
+        scores = {task: task_score(known[task], torch.cat(parts)) for task, parts in sorted(gathered.items())}
+        score, types = overall(known, scores)
         return Check(step, score, types, scores)
 
 
@@ -90,7 +115,7 @@ def rows_per_task(settings: TrainSettings, steps: int | None, labels_per_image: 
     """How many rows of each task to check on, so that all checks together cost at most a tenth of a run of known steps.
 
     A label scored costs a third of a label learnt: there is no way back through the network. A run in minutes measures
-    instead (`Pace`).
+    instead (`Pace.allowance`).
     """
     if steps is None:
         return MOST_ROWS
@@ -107,13 +132,23 @@ def number_of_checks(settings: TrainSettings, steps: int | None) -> int:
 class Pace:
     """When to check: at even shares of the run, the last time at its end.
 
-    A run of known steps checks at fixed steps, so that it can be repeated exactly. A run in minutes leaves a check out
-    when checks have taken more than a tenth of its time; the last one is always made.
+    A run of known steps checks at fixed steps, so that it can be repeated exactly. A run in minutes bounds the time of
+    its first check, which decides on the rows of all, and leaves a check out when checks have yet taken more than a
+    tenth of its time; the last one is always made.
+
+    Attributes
+    ----------
+    allowance : float
+        Seconds that a check may take; infinite for a run of known steps.
+    done : int
+        How many even shares of the run are behind it.
+    seconds : float
+        Time that all checks have taken.
     """
 
     def __init__(self, settings: TrainSettings, steps: int | None) -> None:
         self.count = number_of_checks(settings, steps)
-        self.timed = steps is None
+        self.allowance = math.inf if steps is not None else 60 * (settings.minutes or 0) * COST / self.count
         self.done = 0
         self.seconds = 0.0
 
@@ -123,7 +158,7 @@ class Pace:
         if place <= self.done:
             return False
         self.done = place
-        return not self.timed or fraction >= 1 or self.seconds <= COST * seconds
+        return math.isinf(self.allowance) or fraction >= 1 or self.seconds <= COST * seconds
 
 
 class History:

@@ -176,16 +176,19 @@ class _Loop:
         self.history = History()
         self.clock = Clock(settings, len(frames) / self.sampler.labels_per_image)
         self.pace = Pace(settings, self.clock.steps)
+        self.checked_batches: int | None = None
         self._resume()
         self.held_out: HeldOut | None = None
         if self.folder is not None and held_out is not None and len(held_out) and settings.checks:
             per_task = rows_per_task(settings, self.clock.steps, self.sampler.labels_per_image, len(held_out.tasks))
             self.held_out = HeldOut(held_out, per_task)
+            if self.checked_batches is not None:
+                self.held_out.keep(self.checked_batches)
         if self.folder is not None:
             about = {
                 "steps": self.clock.steps,
                 "labels_per_image": round(self.sampler.labels_per_image, 4),
-                "rows_checked": self.held_out.count if self.held_out is not None else 0,
+                "rows_checked": self.held_out.rows if self.held_out is not None else 0,
                 "device": fabric.device.type,
                 "processes": fabric.world_size,
             }
@@ -306,7 +309,13 @@ class _Loop:
         if self.held_out is not None and self.folder is not None and self.pace.due(fraction, self.clock.seconds):
             start = time.monotonic()
             with self._averaged():
-                check = self.held_out.check(self.forward, self.clock.step, self.fabric.device, self.fabric.autocast())
+                check = self.held_out.check(
+                    self.forward,
+                    self.clock.step,
+                    self.fabric.device,
+                    self.fabric.autocast(),
+                    self.pace.allowance,
+                )
                 if self.history.add(check):
                     self.folder.keep_best(self.net, check)
             self.folder.log_check(check, self.clock.seconds, self._rate())
@@ -362,6 +371,7 @@ class _Loop:
             "bad": self.bad,
             "checked": self.pace.done,
             "check_seconds": self.pace.seconds,
+            "check_batches": len(self.held_out.batches) if self.held_out is not None else None,
             "checks": [check.to_dict() for check in self.history.checks],
         }
         save_state(self.state_file, self.weights, self.average, self.optimizer, about)
@@ -379,7 +389,7 @@ class _Loop:
         self.clock.go_on(int(about["step"]), float(about["seconds"]))
         self.losses, self.bad = dict(about["losses"]), dict(about["bad"])
         self.pace.done, self.pace.seconds = int(about["checked"]), float(about["check_seconds"])
-        self.history = History(about["checks"])
+        self.history, self.checked_batches = History(about["checks"]), about["check_batches"]
 
     def _rate(self) -> float:
         return max(float(group["lr"]) for group in self.optimizer.param_groups)
