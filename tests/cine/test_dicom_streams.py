@@ -64,6 +64,28 @@ def test_a_video_in_dicom_gives_every_frame_in_any_order(
     assert PATIENT not in str(vars(loop._header.elements))  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("syntax", "codec", "options"),
+    [
+        ("1.2.840.10008.1.2.4.100", "mpeg2video", {"g": "15", "bf": "2"}),
+        ("1.2.840.10008.1.2.4.102", "libx264", {"g": "50", "bf": "3"}),
+        ("1.2.840.10008.1.2.4.107", "libx265", {"x265-params": "log-level=none:keyint=50"}),
+    ],
+    ids=["mpeg2", "h264", "hevc"],
+)
+def test_a_bare_stream_is_exact_backwards(tmp_path: Path, syntax: str, codec: str, options: dict[str, str]) -> None:
+    """It has no index: every jump back decodes from the start, and still gives the frame that was asked for."""
+    container = {"mpeg2video": "mpeg2video", "libx264": "h264", "libx265": "hevc"}[codec]
+    stream = _stream(codec, container, options, 300)
+    loop = open_loop(video_dicom(tmp_path / "a.dcm", stream, syntax, 300))
+    assert len(loop) == 300
+    backwards = list(range(299, -1, -1))
+    assert [number_of(loop[k]) for k in backwards] == backwards
+    loop.close()
+    anywhere = random.Random(7).sample(range(300), 25)
+    assert [number_of(loop[k]) for k in anywhere] == anywhere
+
+
 def test_a_stream_in_many_fragments_and_without_times_in_the_header(tmp_path: Path) -> None:
     stream = _stream("libx264", "mp4", {"g": "12"})
     loop = open_loop(video_dicom(tmp_path / "a.dcm", stream, f"{H264}.1", 40, fragments=7))

@@ -7,6 +7,7 @@ into a message nor into a warning of the parser.
 from __future__ import annotations
 
 import logging
+import re
 import struct
 import threading
 import warnings
@@ -71,6 +72,7 @@ _KEYWORDS = (
 DEFLATED = "1.2.840.10008.1.2.1.99"
 # What a deflated data set is read under once it is inflated: group 2 with Explicit VR Little Endian alone.
 _PLAIN_HEAD = b"\0" * 128 + b"DICM" + b"\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"
+_UID = re.compile(r"[0-9.]{1,64}")
 _PIXEL_DATA = 0x7FE00010
 _FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 # What pydicom lets through on damaged headers.
@@ -203,6 +205,9 @@ def _parse(path: Path, file: BinaryIO, source: FileBytes) -> Header:
         raise UnsupportedLoopError(f"{path} is not a DICOM file, or its header is damaged.") from None
     if not syntax:
         syntax = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
+    if not _UID.fullmatch(syntax):
+        # It would stand in a message, and this one may say anything.
+        raise UnsupportedLoopError(f"{path} does not say how it is compressed: its header is damaged.")
     has_rows = "Rows" in elements and "Columns" in elements
     start = _pixel_element(file, bool(implicit), bool(little))
     if start is None:
