@@ -1,9 +1,12 @@
-"""How well a model does on labelled rows: the official metrics, in original pixels."""
+"""How well a model, or a folder of predictions, does on labelled rows, in original pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,12 +14,18 @@ from m2dino.cine.loop import Frame
 from m2dino.data.fmuia import Row, load_image
 from m2dino.data.fmuia_output import OutputReader
 from m2dino.data.row_values import label_value
-from m2dino.errors import DatasetError
-from m2dino.metrics import Metric, score_task
+from m2dino.metrics import Metric, judged
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
+from m2dino.scoring.cases import Case, Predicted, named_class
+from m2dino.scoring.image_figures import ImageFigures, image_figures
+from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.tasks import Task
-from m2dino.values import Value
+from m2dino.values import ClassProbabilities, Value
+
+Fetch = Callable[[], Predicted | None]
+Source = Callable[[Sequence[Row], Task], Iterator[Fetch]]
+"""Gives, for rows of one task in their order, what fetches the prediction of each; a fetch may run in any thread."""
 
 
 def predict_rows(
@@ -47,6 +56,109 @@ def _load(rows: Sequence[Row]) -> list[Frame]:
     return [load_image(row.image) for row in rows]
 
 
+def model_source(model: Model, should_stop: ShouldStop = never_stop) -> Source:
+    """Return predictions made by a model as they are asked for."""
+
+    def fetches(rows: Sequence[Row], task: Task) -> Iterator[Fetch]:
+        for _, value in predict_rows(model, rows, task, should_stop=should_stop):
+            told = named_class(value) if isinstance(value, ClassProbabilities) else value
+            yield partial(_same, told)
+
+    return fetches
+
+
+def _same(predicted: Predicted) -> Predicted:
+    return predicted
+
+
+def folder_source(reader: OutputReader) -> Source:
+    """Return predictions read from the official output files."""
+
+    def fetches(rows: Sequence[Row], task: Task) -> Iterator[Fetch]:
+        for row in rows:
+            yield partial(reader.value, row)
+
+    return fetches
+
+
+def score_rows(
+    source: Source,
+    rows: Sequence[Row],
+    tasks: Mapping[str, Task],
+    *,
+    scales: Mapping[Path, float] | None = None,
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never_stop,
+) -> dict[str, TaskScores]:
+    """Score predictions of labelled rows: all figures, official and clinical.
+
+    Labels are read, and masks compared, by threads beside the one that predicts.
+
+    Parameters
+    ----------
+    source : Source
+        `model_source` or `folder_source`.
+    rows : sequence of Row
+        Of any tasks.
+    tasks : mapping of str to Task
+    scales : mapping of Path to float, optional
+        Pixel size in mm by image; as from `pixel_sizes` of `rows` where not given.
+    on_progress, should_stop : callables
+        Stopped, it returns the tasks that were finished.
+
+    Returns
+    -------
+    dict of str to TaskScores
+
+    Raises
+    ------
+    DatasetError, MissingFileError
+        A label or a prediction is damaged.
+    """
+    sizes = pixel_sizes(rows) if scales is None else scales
+    threads = min(4, os.cpu_count() or 1)
+    scores: dict[str, TaskScores] = {}
+    done = 0
+    with ThreadPoolExecutor(threads, "m2dino-score") as pool:
+        for task_id in dict.fromkeys(row.task_id for row in rows):
+            own, task = [row for row in rows if row.task_id == task_id], tasks[task_id]
+            images: list[ImageFigures] = []
+            waiting: deque[Future[ImageFigures]] = deque()
+            try:
+                for row, fetch in zip(own, source(own, task), strict=False):  # a source that is stopped is shorter
+                    if should_stop():
+                        return scores
+                    waiting.append(pool.submit(_score, task, row, fetch, sizes.get(row.image)))
+                    if len(waiting) > 4 * threads:
+                        images.append(waiting.popleft().result())
+                    done += 1
+                    on_progress(done, len(rows), f"evaluating {task_id}: {done} / {len(rows)}")
+                images += [future.result() for future in waiting]
+            finally:
+                for future in waiting:
+                    future.cancel()
+            if len(images) < len(own):
+                break
+            scores[task_id] = summarise(task, images)
+    return scores
+
+
+def _score(task: Task, row: Row, fetch: Fetch, pixel_mm: float | None) -> ImageFigures:
+    return image_figures(task, Case(fetch(), label_value(row), row.group, pixel_mm))
+
+
+def pixel_sizes(rows: Sequence[Row]) -> dict[Path, float]:
+    """Return the pixel size in mm of every image that some row, of any task, gives one for.
+
+    None of an image that rows disagree about: millimetres exist only where they are certain.
+    """
+    told: dict[Path, set[float]] = {}
+    for row in rows:
+        if row.pixel_mm is not None:
+            told.setdefault(row.image, set()).add(row.pixel_mm)
+    return {image: sizes.pop() for image, sizes in told.items() if len(sizes) == 1}
+
+
 def evaluate_rows(
     model: Model,
     rows: Sequence[Row],
@@ -55,51 +167,21 @@ def evaluate_rows(
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
 ) -> dict[str, dict[str, Metric]]:
-    """Score a model on labelled rows of any of its tasks.
+    """Score a model on labelled rows of any of its tasks, as training and the model card do.
 
     Returns
     -------
     dict
-        {task id: {metric name: Metric}}, official names, with 95 % bootstrap intervals by subject.
+        {task id: {metric name: Metric}}, official names, with 95 % bootstrap intervals by subject; see
+        `m2dino.metrics.score_task`.
 
     Raises
     ------
     UntrainedTaskError
         A row's task is not one that the model was trained on.
     """
-    scores: dict[str, dict[str, Metric]] = {}
-    done = 0
     for task_id in dict.fromkeys(row.task_id for row in rows):
-        own = [row for row in rows if row.task_id == task_id]
-        predictions, truths = [], []
-        for row, value in predict_rows(model, own, tasks[task_id], should_stop=should_stop):
-            predictions.append(value)
-            truths.append(label_value(row))
-            done += 1
-            on_progress(done, len(rows), f"evaluating {task_id}: {done} / {len(rows)}")
-        if len(predictions) < len(own):
-            break
-        scores[task_id] = score_task(tasks[task_id], predictions, truths, [row.group for row in own])
-    return scores
-
-
-def score_outputs(folder: Path, rows: Sequence[Row], tasks: Mapping[str, Task]) -> dict[str, dict[str, Metric]]:
-    """Score the official output files in a folder against labelled rows; tasks without any prediction are left out.
-
-    Raises
-    ------
-    MissingFileError, DatasetError
-        The folder is not there, or one of its files is damaged.
-    """
-    outputs = OutputReader(folder)
-    scores: dict[str, dict[str, Metric]] = {}
-    for task_id in dict.fromkeys(row.task_id for row in rows):
-        own = [row for row in rows if row.task_id == task_id]
-        values = [outputs.value(row) for row in own]
-        if any(value is not None for value in values):
-            missing = sum(value is None for value in values)
-            if missing and own[0].type == "classification":
-                raise DatasetError(f"{folder}: {missing} of {len(own)} images of {task_id} have no predicted class.")
-            truths = [label_value(row) for row in own]
-            scores[task_id] = score_task(tasks[task_id], values, truths, [row.group for row in own])
-    return scores
+        model.task(task_id)
+    source = model_source(model, should_stop)
+    scores = score_rows(source, rows, tasks, on_progress=on_progress, should_stop=should_stop)
+    return {task_id: judged(each) for task_id, each in scores.items()}

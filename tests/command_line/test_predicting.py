@@ -1,4 +1,4 @@
-"""`m2dino predict` and `m2dino evaluate`."""
+"""`m2dino predict`."""
 
 from __future__ import annotations
 
@@ -99,26 +99,6 @@ def test_no_name_of_a_file_gets_about(loop: Path, checkpoint: Path, tmp_path: Pa
     assert "DOE" not in folder.name
 
 
-def test_scoring_written_predictions_equals_scoring_the_checkpoint(
-    root: Path, checkpoint: Path, tmp_path: Path, inside: Run
-) -> None:
-    out = tmp_path / "out"
-    said = done("predict", "--fmuia", root, "--checkpoint", checkpoint, "--device", "cpu", "-o", out)
-    assert said == f"{out}: 32 predictions\n"
-    mask = np.asarray(Image.open(out / "Data" / "masks" / "3.png"))
-    assert mask.shape == (HEIGHT, WIDTH)
-    written = json.loads(done("evaluate", root, "--predictions", out, "--json", run=inside))
-    direct = json.loads(done("evaluate", root, "--checkpoint", checkpoint, "--device", "cpu", "--json", run=inside))
-    assert written == direct
-    assert {kind: list(tasks) for kind, tasks in direct.items()} == {kind: [task] for kind, task in TASKS.items()}
-    assert set(direct["segmentation"][TASKS["segmentation"]]) >= {"DSC", "HD"}
-    assert set(direct["classification"][TASKS["classification"]]) >= {"Accuracy", "AUC", "F1_macro", "F1_weighted"}
-    assert set(direct["detection"][TASKS["detection"]]) == {"IoU"}
-    assert set(direct["regression"][TASKS["regression"]]) == {"MRE"}
-    table = done("evaluate", root, "--predictions", out, run=inside)
-    assert all(task_id in table for task_id in TASKS.values())
-
-
 def test_mistakes_are_answered_in_one_sentence(
     loop: Path, root: Path, checkpoint: Path, tmp_path: Path, inside: Run
 ) -> None:
@@ -136,9 +116,6 @@ def test_mistakes_are_answered_in_one_sentence(
         (("predict", loop, "--task", "lung", "--checkpoint", text, "-o", out), ("text.txt",)),
         (("predict", "--fmuia", root, "--task", "lung", *known), ("--fmuia alone",)),
         (("predict", "--fmuia", tmp_path, *known), ("csv_files",)),
-        (("evaluate", root, "--predictions", tmp_path / "none"), ("none",)),
-        (("evaluate", root, "--predictions", out, "--checkpoint", checkpoint), ("not both",)),
-        (("evaluate", root, "--checkpoint", checkpoint, "--device", "gpu"), ("gpu",)),
     ):
         assert_one_sentence(inside(*words), *says)
     assert_one_sentence(m2dino("predict", loop, "--task", "organ_cls", *known), "never trained")

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from m2dino.metrics import Metric, bootstrap_interval, dice, hausdorff, iou, radial_error, score_task
+from m2dino.scoring.masks import stretched
 from m2dino.tasks import Label, Task
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask
 from sklearn import metrics as sk
@@ -39,7 +40,7 @@ def test_hausdorff_is_simpleitks_on_any_two_masks(pred: Mask, truth: Mask) -> No
     for index in (1, 2):
         p, t = pred.labels == index, truth.labels == index
         if p.any() and t.any():
-            assert ours[index - 1] == pytest.approx(itk_hausdorff(p, t), rel=1e-5)
+            assert ours[index - 1] == pytest.approx(itk_hausdorff(p, t), rel=1e-6)
 
 
 def test_hausdorff_of_real_sized_shapes_is_simpleitks() -> None:
@@ -48,7 +49,7 @@ def test_hausdorff_of_real_sized_shapes_is_simpleitks() -> None:
     truth = ((y - 140) ** 2 / 55**2 + (x - 170) ** 2 / 95**2 < 1).astype(np.uint8)
     truth[290, 5] = 1  # one stray pixel decides the full Hausdorff distance
     ours = hausdorff(Mask(pred), Mask(truth), 2)[0]
-    assert ours == pytest.approx(itk_hausdorff(pred, truth), rel=1e-5)
+    assert ours == pytest.approx(itk_hausdorff(pred, truth), rel=1e-6)
     assert ours > 150
 
 
@@ -65,6 +66,13 @@ def test_dice_by_hand() -> None:
     pred, truth = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
     pred[0, :3], truth[0, 1:4] = 1, 1
     assert dice(Mask(pred), Mask(truth), 2)[0] == pytest.approx(2 * 2 / 6)
+
+
+def test_stretching_rounds_as_opencv_does() -> None:
+    """OpenCV 4 and 5 take pixel 6 here, where 9 · (42 / 54) in floating point would be 7."""
+    ramp = np.arange(42, dtype=np.uint8)[None]
+    assert stretched(ramp, (1, 54))[0, 9] == 6
+    assert stretched(ramp, (1, 42)) is ramp
 
 
 def test_a_prediction_of_another_size_is_stretched_to_the_truth() -> None:
@@ -139,15 +147,27 @@ def test_classes_are_averaged_after_images() -> None:
     assert scores["DSC"].n == 2
 
 
-def test_missing_predictions_are_skipped_emptied_or_sent_to_the_corner() -> None:
+def test_images_without_a_prediction_are_skipped_in_every_type_of_task() -> None:
     boxes = score_task(task("detection", 1), [None, Box(0, 0, 2, 2)], [Box(0, 0, 1, 1), Box(0, 0, 2, 2)], ["a", "b"])
     assert (boxes["IoU"].value, boxes["IoU"].n) == (1, 1)
-    mask = np.ones((3, 4), np.uint8)
-    missed = score_task(task("segmentation", 2), [None], [Mask(mask)], ["a"])
-    assert (missed["DSC"].value, missed["HD"].value) == (0, 5)
-    points = score_task(task("regression", 1), [None], [Keypoints(np.array([[3.0, 4.0]]))], ["a"])
-    assert points["MRE"].value == 5
+    full = Mask(np.ones((3, 4), np.uint8))
+    masks = score_task(task("segmentation", 2), [None, full], [full, full], ["a", "b"])
+    assert (masks["DSC"].value, masks["HD"].value, masks["DSC"].n) == (1, 0, 1)
+    truth = Keypoints(np.array([[3.0, 4.0]]))
+    points = score_task(task("regression", 1), [None, Keypoints(np.zeros((1, 2)))], [truth, truth], ["a", "b"])
+    assert (points["MRE"].value, points["MRE"].n) == (5, 1)
     assert score_task(task("detection", 1), [None], [Box(0, 0, 1, 1)], ["a"]) == {}
+
+
+def test_hidden_points_do_not_count_against_a_model_that_is_judged() -> None:
+    hidden = Keypoints(np.array([[0.0, 5.0], [np.nan, np.nan]]))
+    shown = Keypoints(np.array([[0.0, 5.0], [30.0, 40.0]]))
+    said = Keypoints(np.array([[0.0, 7.0], [30.0, 40.0]]))
+    judged = score_task(task("regression", 2), [said, said], [hidden, shown], ["a", "b"])
+    assert judged["MRE"].value == pytest.approx((2 + 1) / 2)
+    assert list(judged) == ["MRE"]
+    nothing = Keypoints(np.full((2, 2), np.nan))
+    assert score_task(task("regression", 2), [said], [nothing], ["a"]) == {}
 
 
 def test_the_interval_resamples_subjects_not_images() -> None:

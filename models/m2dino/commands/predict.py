@@ -1,11 +1,10 @@
-"""`m2dino predict` and `m2dino evaluate`."""
+"""`m2dino predict`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +20,6 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 def register(app: typer.Typer) -> None:
     app.command("predict")(predict)
-    app.command("evaluate")(evaluate)
 
 
 def frame_range(text: str, count: int) -> range:
@@ -147,46 +145,3 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path) -> None:
                     done += 1
                     progress(done, total, f"{task_id}: {done} / {total}")
     print(f"{out}: {done} predictions")
-
-
-def evaluate(
-    root: Annotated[Path, typer.Argument(help="A labelled data set in the FM_UIA layout.")],
-    predictions: Annotated[Path | None, typer.Option(help="A folder that `m2dino predict --fmuia` wrote.")] = None,
-    checkpoint: Annotated[str, typer.Option(help="Checkpoint file, or the name of a bundled one.")] = "",
-    device: Device = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: {type: {task: {metric: value}}}.")] = False,
-) -> None:
-    """Score predictions, or a checkpoint, with the official metrics."""
-    from m2dino.data.fmuia import find_roots, read_root, tasks_of
-    from m2dino.evaluation import evaluate_rows, score_outputs
-    from m2dino.predictor import load_model
-    from m2dino.tasks import load_tasks
-
-    if predictions is not None and checkpoint:
-        raise UsageError("Give --predictions or --checkpoint, not both.")
-    rows = [row for path in find_roots(root) for row in read_root(path)]
-    if predictions is not None:
-        tasks = tasks_of(rows, load_tasks())
-        scores = score_outputs(predictions, rows, tasks)
-    else:
-        model = load_model(checkpoint or "tiny", device)
-        tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
-        rows = [row for row in rows if row.task_id in model.tasks]
-        if not rows:
-            raise UsageError(f"{root}: the checkpoint {model.id} knows none of its tasks.")
-        with stop_on_interrupt() as should_stop:
-            scores = evaluate_rows(model, rows, tasks, on_progress=terminal_progress(), should_stop=should_stop)
-    table: dict[str, dict[str, Any]] = {}
-    for task_id, metrics in scores.items():
-        table.setdefault(tasks[task_id].type, {})[task_id] = {name: m.to_dict()["value"] for name, m in metrics.items()}
-    if as_json:
-        print(json.dumps(table, indent=1))
-        return
-    for kind, by_task in table.items():
-        print(kind)
-        for task_id, metrics in by_task.items():
-            intervals = []
-            for name in metrics:
-                m = scores[task_id][name]
-                intervals.append(f"{name} {m.value:.3f} ({m.low:.3f}-{m.high:.3f})")
-            print(f"  {task_id:24} {next(iter(scores[task_id].values())).n:5d} images  {', '.join(intervals)}")

@@ -7,6 +7,7 @@ lists name their image by the cell of the table as it stands, which is the key t
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,7 @@ from m2dino.data.prediction_files import write_prediction
 from m2dino.data.rows import Row
 from m2dino.data.value_files import png_bytes
 from m2dino.errors import DatasetError, MissingFileError
+from m2dino.scoring.cases import ClassPrediction, Predicted
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value, type_of
 
 _FILES = {
@@ -108,6 +110,11 @@ class OutputReader:
     ----------
     out : Path
 
+    Attributes
+    ----------
+    repeated : int
+        Entries that name an image and task that an earlier one has named; the last one counts, as in the scorer.
+
     Raises
     ------
     MissingFileError
@@ -120,6 +127,7 @@ class OutputReader:
         self._out = Path(out)
         if not self._out.is_dir():
             raise MissingFileError(f"{out}: no such folder of predictions.")
+        self.repeated = 0
         self._entries: dict[tuple[str, str], dict[str, Any]] = {}
         for name in _FILES.values():
             path = self._out / name
@@ -127,12 +135,16 @@ class OutputReader:
                 continue
             try:
                 for entry in json.loads(path.read_text(encoding="utf-8")):
-                    self._entries[entry["task_id"], entry["image_path"]] = entry
+                    key = (entry["task_id"], entry["image_path"])
+                    self.repeated += key in self._entries
+                    self._entries[key] = entry
             except (OSError, ValueError, TypeError, KeyError) as error:
                 raise DatasetError(f"{path}: not a list of predictions with image_path and task_id.") from error
 
-    def value(self, row: Row) -> Value | None:
+    def value(self, row: Row) -> Predicted | None:
         """Return the prediction of a row, or None where there is none.
+
+        Class probabilities need not sum to 1, and may be missing: what to make of that is the scorer's to say.
 
         Raises
         ------
@@ -153,15 +165,34 @@ class OutputReader:
                 f"what a {row.type} prediction of {row.num_classes} needs."
             ) from error
 
+    def strangers(self, rows: Iterable[Row]) -> tuple[int, int]:
+        """Return how many (entries of the lists, PNG files) belong to none of the rows."""
+        rows = list(rows)
+        entries = self._entries.keys() - {(row.task_id, row.image_path) for row in rows}
+        masks = {mask_file(self._out, row) for row in rows if row.type == "segmentation"}
+        return len(entries), sum(path not in masks for path in self._out.rglob("*.png"))
 
-def _value(row: Row, entry: dict[str, Any]) -> Value:
+
+def _value(row: Row, entry: dict[str, Any]) -> Predicted:
     if row.type == "classification":
-        probabilities = ClassProbabilities(np.array(entry["predicted_probs"], dtype=np.float64))
-        if len(probabilities.probabilities) != row.num_classes:
-            raise ValueError("another number of classes")
-        return probabilities
+        return _class(row, entry)
     if row.type == "detection":
         x_min, y_min, x_max, y_max = (float(number) for number in entry["bbox_pixels"])
         return Box(y_min, x_min, y_max, x_max)
     points = np.array(entry["predicted_points_pixels"], dtype=np.float64).reshape(row.num_classes, 2)
+    if np.isinf(points).any():
+        raise ValueError("an infinite point")
     return Keypoints(points[:, ::-1])
+
+
+def _class(row: Row, entry: dict[str, Any]) -> ClassPrediction:
+    chosen = entry["predicted_class"]
+    if isinstance(chosen, bool) or chosen not in range(row.num_classes):
+        raise ValueError("no such class")
+    probabilities = entry.get("predicted_probs")
+    if probabilities is None:
+        return ClassPrediction(int(chosen), None)
+    array = np.array(probabilities, dtype=np.float64)
+    if array.shape != (row.num_classes,) or not np.isfinite(array).all() or (array < 0).any():
+        raise ValueError("not a probability for every class")
+    return ClassPrediction(int(chosen), array)
