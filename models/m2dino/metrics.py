@@ -31,7 +31,7 @@ __all__ = ["DRAWS", "Metric", "bootstrap_interval", "dice", "hausdorff", "iou", 
 
 def score_task(
     task: Task,
-    predictions: Iterable[Value | None],
+    predictions: Iterable[Value | Predicted | None],
     truths: Iterable[Value],
     groups: Sequence[Hashable],
     seed: int = 0,
@@ -56,7 +56,7 @@ def score_task(
         regression: MRE over visible points. Empty where no image can be scored.
     """
 
-    def predicted(value: Value | None) -> Predicted | None:
+    def predicted(value: Value | Predicted | None) -> Predicted | None:
         return named_class(value) if isinstance(value, ClassProbabilities) else value
 
     cases = (

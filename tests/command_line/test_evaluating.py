@@ -15,7 +15,7 @@ import pytest
 from m2dino.scoring.sheet import PREDICTION, TRUTH
 from PIL import Image
 
-from tests.command_line.conftest import Run, assert_one_sentence, done, m2dino
+from tests.command_line.conftest import Run, assert_one_sentence, done
 from tests.synthetic import HEIGHT, TASKS, WIDTH, make_root
 
 
@@ -63,9 +63,9 @@ def test_scoring_written_predictions_equals_scoring_the_checkpoint(
     assert told["clinical"][TASKS["regression"]]["length_error_px"] > 0
 
 
-def test_the_table_shows_every_figure_and_fits_a_terminal(root: Path, written: Path) -> None:
-    told = json.loads(done("evaluate", root, "--predictions", written, "--json"))
-    table = done("evaluate", root, "--predictions", written)
+def test_the_table_shows_every_figure_and_fits_a_terminal(root: Path, written: Path, inside: Run) -> None:
+    told = json.loads(done("evaluate", root, "--predictions", written, "--json", run=inside))
+    table = done("evaluate", root, "--predictions", written, run=inside)
     assert all(len(line) <= 110 for line in table.splitlines())
     for kind, task_id in TASKS.items():
         (line,) = re.findall(rf"^  {task_id} .*", table, flags=re.MULTILINE)[:1]
@@ -222,7 +222,7 @@ def test_mistakes_are_answered_in_one_sentence(
         ((*predictions, "--sheet", tmp_path / "file"), ("--sheet", "file")),
     ):
         assert_one_sentence(inside(*words), *says)
-    result = m2dino(*predictions, "--per-image", tmp_path / "file" / "images.csv")
+    result = inside(*predictions, "--per-image", tmp_path / "file" / "images.csv")
     assert result.returncode == 1
     assert "cannot be written" in result.stderr
     (out / "Data" / "masks" / "3.png").write_bytes(b"not a picture")
