@@ -95,13 +95,15 @@ def classification(root: Path, out: Path, rows: list[dict[str, str]], count: int
             )
     except (ValueError, UndefinedMetricWarning):
         auc = 0.0
-    return {
-        "Accuracy": float(np.mean(np.equal(truth, chosen))),
-        "F1_macro": sk.f1_score(truth, chosen, average="macro", zero_division=0),
-        "F1_weighted": sk.f1_score(truth, chosen, average="weighted", zero_division=0),
-        "MCC": sk.matthews_corrcoef(truth, chosen),
-        "AUC": float(auc),
-    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where only one class occurs
+        return {
+            "Accuracy": float(np.mean(np.equal(truth, chosen))),
+            "F1_macro": sk.f1_score(truth, chosen, average="macro", zero_division=0),
+            "F1_weighted": sk.f1_score(truth, chosen, average="weighted", zero_division=0),
+            "MCC": sk.matthews_corrcoef(truth, chosen),
+            "AUC": float(auc),
+        }
 
 
 def listed_f1(truth: list[int], chosen: list[int], count: int) -> list[float]:

@@ -17,6 +17,8 @@ from m2dino.values import Mask
 from scipy.spatial.distance import cdist
 from sklearn import metrics as sk
 
+from tests.metrics.reference import itk_hausdorff
+
 SETS = hnp.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14)))
 PAIRS = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, st.just(shape)), hnp.arrays(bool, st.just(shape)))
@@ -86,3 +88,13 @@ def test_sensitivity_and_specificity_are_the_recalls_of_both_sides(pair: tuple[n
             )
         else:
             assert math.isnan(ours)
+
+
+def test_what_fills_a_ring_is_as_far_off_as_its_middle() -> None:
+    """The official distance is between sets of pixels; between outlines it would be half as far."""
+    y, x = np.mgrid[-40:41, -40:41]
+    disc = y**2 + x**2 <= 30**2
+    ring = disc & (y**2 + x**2 >= 20**2)
+    ours = distances(disc, ring)
+    assert ours.hausdorff == pytest.approx(itk_hausdorff(disc, ring), rel=1e-6) == 20
+    assert ours.hd95 < 11
