@@ -26,6 +26,12 @@ KINDS = [
     ("j.wmv", "wmv2", {"g": "12"}),
     ("k.mov", "libx264", {"g": "20", "bf": "2"}),
     ("l.gif", "gif", {}),
+    ("m.mpg", "mpeg1video", {"g": "12"}),
+    ("n.mpg", "mpeg1video", {"g": "15", "bf": "2"}),
+    ("o.mpg", "mpeg2video", {"g": "12", "bf": "2"}),
+    ("p.webm", "libvpx-vp9", {"g": "12"}),
+    ("q.avi", "rawvideo", {}),
+    ("r.avi", "msmpeg4", {"g": "12"}),
     ("h.mp4", "libx264", {"g": "20", "bf": "3"}),
     ("i.mkv", "libx264", {"g": "24", "bf": "3", "x264-params": "open-gop=1"}),
 ]

@@ -21,8 +21,8 @@ _FEW_OF = 0.01
 class DicomVideoLoop(VideoLoop):
     """A DICOM file whose pixel data is a video.
 
-    The number of frames is that of the stream. A bare stream (without MP4 or transport stream around it) has no index,
-    so that jumping back in it decodes from its start.
+    The number of frames is that of the stream. A bare stream and a transport stream have no index, so that jumping back
+    in them decodes from the start.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """The video reader (MP4, MOV, AVI, Matroska and others): exactly the frame that is asked for, through PyAV.
 
 Frames are found by their timestamps. Going forward decodes on from where the last frame ended; any other jump starts at
-the keyframe before the target, and the frames passed just before it are kept, for people step backwards too.
+the keyframe before the target, and the frames passed just before it are kept, for people step backwards too. Streams
+without an index (MPEG program and transport streams, bare ones) are decoded from their start instead.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from m2dino.errors import FrameDecodeError, LoopError, TruncatedLoopError, Unsup
 CONTAINERS = "mov,mp4,avi,matroska,webm,mpeg,mpegts,asf,gif"
 # Without a container: only met inside DICOM.
 BARE_STREAMS = "mpegvideo,h264,hevc"
-# Seeking in these is by guess, and may land behind the frame.
+# Seeking in these is by guess: it may land behind the frame, or give a frame the time of its neighbour.
 _WITHOUT_INDEX = ("mpegts", "mpeg")
 _KEPT_ON_THE_WAY = 12
+# Where every jump back starts at the first frame, more is kept for those who step backwards.
+_KEPT_FROM_START = 48
 
 
 class VideoLoop(CineLoop):
@@ -170,14 +173,14 @@ class VideoLoop(CineLoop):
                 if frame is not None:
                     return frame
             # Some files need an earlier keyframe than the nearest: its first pictures lean on the group before.
-            for pts in self._index.keyframes_before(index)[:2] if self._index.exact else ():
+            for pts in self._index.keyframes_before(index)[:2] if self._sought else ():
                 self._seek(pts)
                 frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
                 if frame is not None:
                     return frame
             if not self._sought:
                 self._start()
-                frame = self._advance_to(index, keep=_KEPT_ON_THE_WAY)
+                frame = self._advance_to(index, keep=_KEPT_FROM_START)
                 if frame is not None:
                     return frame
         except OSError as error:
@@ -188,7 +191,7 @@ class VideoLoop(CineLoop):
         raise FrameDecodeError(f"Frame {index} of {self.path} is damaged; the other frames can still be used.")
 
     def _is_near(self, index: int) -> bool:
-        return not self._index.exact or self._index.same_group(self._next, index)
+        return not self._sought or self._index.same_group(self._next, index)
 
     def _advance_to(self, index: int, keep: int) -> Frame | None:
         """Decode on up to frame `index`; None where it is not met. The last `keep` frames before it go to the cache."""
