@@ -441,6 +441,7 @@ MADE = [
         {(9999, y, x): grey for (_, y, x), grey in _numbered(10).items()},
         False,
         make=_ten_thousand,
+        beyond_itk="it reads all of it at once",
     ),
     Row(
         "FrameTimeVector, even",
