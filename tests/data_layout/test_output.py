@@ -74,6 +74,16 @@ def test_what_is_not_there_is_none_and_what_is_damaged_is_named(dataset: Path, t
             OutputReader(tmp_path / "out").value(row)
 
 
+def test_points_that_are_nowhere_are_named(dataset: Path, tmp_path: Path) -> None:
+    row = next(row for row in read_root(dataset) if row.type == "regression")
+    entry = {"image_path": row.image_path, "task_id": row.task_id}
+    for points in ([1, 2, float("nan"), 3], [1, 2, float("inf"), 3], [1, 2], None):
+        text = json.dumps([{**entry, "predicted_points_pixels": points}])
+        (tmp_path / "regression_predictions.json").write_text(text)
+        with pytest.raises(DatasetError, match="regression_predictions"):
+            OutputReader(tmp_path).value(row)
+
+
 def test_a_run_that_breaks_writes_no_half_list(dataset: Path, tmp_path: Path) -> None:
     row = read_root(dataset, ["lumen_det"])[0]
 

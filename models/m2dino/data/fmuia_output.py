@@ -180,8 +180,8 @@ def _value(row: Row, entry: dict[str, Any]) -> Predicted:
         x_min, y_min, x_max, y_max = (float(number) for number in entry["bbox_pixels"])
         return Box(y_min, x_min, y_max, x_max)
     points = np.array(entry["predicted_points_pixels"], dtype=np.float64).reshape(row.num_classes, 2)
-    if np.isinf(points).any():
-        raise ValueError("an infinite point")
+    if not np.isfinite(points).all():
+        raise ValueError("a point that is nowhere")
     return Keypoints(points[:, ::-1])
 
 

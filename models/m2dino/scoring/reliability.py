@@ -52,4 +52,4 @@ def draw_reliability(axes: Axes, cases: Classified, error: Metric | None) -> Non
     axes.tick_params(labelsize=7.5)
     axes.set_xlabel("probability of the predicted class", fontsize=8)
     axes.set_ylabel("share that is right", fontsize=8)
-    axes.legend(fontsize=7, frameon=False, loc="upper left")
+    axes.legend(fontsize=7.5, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))

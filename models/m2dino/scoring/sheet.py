@@ -183,4 +183,4 @@ def _side(panel: Any, scores: TaskScores) -> None:
     upper, lower = panel.subplots(2, 1)
     draw_confusion(upper, cases, scores.task.label_names)
     draw_reliability(lower, cases, scores.clinical.get("ECE"))
-    panel.subplots_adjust(left=0.27, right=0.95, top=0.88, bottom=0.09, hspace=0.5)
+    panel.subplots_adjust(left=0.27, right=0.95, top=0.88, bottom=0.13, hspace=0.5)
