@@ -24,8 +24,11 @@ def check(
     root: Annotated[Path, typer.Argument(help="A data set, a folder of several, or a store of corrections.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List every fault of a data set or store; exit status 1 where there is one."""
-    from m2dino.data.fmuia import check_root, find_roots
+    """List every fault of a data set or store, with file and line; exit status 1 where one is an error.
+
+    Of a folder of several data sets, such as train and val, also what they have in common.
+    """
+    from m2dino.data.fmuia import check_roots, find_roots
     from m2dino.data.store import Store
     from m2dino.data.store_schema import DATABASE
 
@@ -33,14 +36,20 @@ def check(
         with Store.open(root) as store:
             problems = store.check()
     else:
-        problems = [problem for each in find_roots(root) for problem in check_root(each, _progress)]
+        problems = check_roots(find_roots(root), _progress)
+    errors = sum(problem.level == "error" for problem in problems)
     if as_json:
-        print(json.dumps([{"file": str(p.file), "line": p.line, "text": p.text} for p in problems], indent=1))
+        listed = [{"file": str(p.file), "line": p.line, "level": p.level, "text": p.text} for p in problems]
+        print(json.dumps(listed, indent=1))
     else:
         for problem in problems:
             print(problem)
-        print(f"{root}: {len(problems)} problems." if problems else f"{root}: no problem found.")
-    if problems:
+        counts = ", ".join(
+            f"{count} {name}{'' if count == 1 else 's'}"
+            for name, count in (("error", errors), ("warning", len(problems) - errors))
+        )
+        print(f"{root}: {counts if problems else 'no problem found'}.")
+    if errors:
         raise typer.Exit(1)
 
 

@@ -126,9 +126,12 @@ def train(
         task_ids=wanted,
         val_fraction=val_fraction,
         seed=seed,
+        on_progress=terminal_progress(),
     )
     if data.dropped:
         print(f"{data.dropped} training rows left out: their subjects are held out.", file=sys.stderr)
+    if data.left_out:
+        print(f"{len(data.left_out)} rows left out, the first: {data.left_out[0]}", file=sys.stderr)
     parts = partition(data.tasks, paradigm)
     progress = log_progress(log_every) if log_every else terminal_progress()
     with stop_on_interrupt() as should_stop:

@@ -9,14 +9,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from m2dino.data.fmuia_check import check_root
+from m2dino.data.fmuia_check import check_root, check_roots
 from m2dino.data.image_files import image_size, load_image, load_mask
 from m2dino.data.own_tasks import tasks_of
 from m2dino.data.rows import Place, Row, parse_row
 from m2dino.data.tables import find_roots, table_lines, tables
 from m2dino.errors import MissingFileError
 
-__all__ = ["Row", "check_root", "find_roots", "image_size", "load_image", "load_mask", "read_root", "tasks_of"]
+__all__ = [
+    "Row",
+    "check_root",
+    "check_roots",
+    "find_roots",
+    "image_size",
+    "load_image",
+    "load_mask",
+    "read_root",
+    "tasks_of",
+]
 
 
 def read_root(root: Path, tasks: Collection[str] | None = None, *, labels: bool = True) -> list[Row]:

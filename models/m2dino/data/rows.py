@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import NoReturn, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from m2dino.values import Box, Keypoints, TaskType
 COMMON_COLUMNS = ("image_path", "task_id", "task_name", "num_classes")
 BOX_COLUMNS = ("x_min", "y_min", "x_max", "y_max")
 GROUP_COLUMNS = ("group", "subject_id")
+T = TypeVar("T")
 _ABSENT = {"", "nan", "none", "null"}
 
 
@@ -126,27 +128,15 @@ def parse_row(cells: Mapping[str, str], place: Place, *, labels: bool = True) ->
         The first fault of the row; the message names the table and the line.
     """
     for column in COMMON_COLUMNS:
-        if not cells.get(column, "").strip():
-            place.fault(f"the column {column} is missing or empty.")
-    kind = cells["task_name"].strip().lower()
-    if kind not in get_args(TaskType):
-        place.fault(f"task_name {cells['task_name']!r} is not one of {', '.join(get_args(TaskType))}.")
-    task_type: TaskType = kind  # type: ignore[assignment]  # one of the four, just checked
-    count = _whole(cells["num_classes"], "num_classes", place)
-    if not 1 <= count <= 255:
-        place.fault(f"num_classes {count} is not between 1 and 255.")
+        _filled(cells, column, place)
+    task_type, count = _type(cells, place), _count(cells, place)
     image = place.file(cells["image_path"], "image_path")
 
     mask: Path | None = None
     mask_path: str | None = None
     label: int | Box | Keypoints | None = None
     if task_type == "segmentation":
-        mask_path = cells.get("mask_path", "").strip() or None
-        if mask_path is not None:
-            mask = place.file(mask_path, "mask_path", must_exist=labels)
-            mask = mask if mask.is_file() else None
-        elif labels:
-            place.fault("a segmentation row needs a mask_path.")
+        mask, mask_path = _mask(cells, place, labels=labels)
     elif labels or _has_label(cells, task_type):
         label = _label(cells, task_type, count, place)
     return Row(
@@ -164,6 +154,70 @@ def parse_row(cells: Mapping[str, str], place: Place, *, labels: bool = True) ->
         root=place.root,
         subject=next((cells[c].strip() for c in GROUP_COLUMNS if not _absent(cells.get(c, ""))), None),
     )
+
+
+def row_faults(cells: Mapping[str, str], place: Place) -> list[DatasetError]:
+    """Return every fault of a row, where `parse_row` raises the first; none where it raises none."""
+    found: dict[str, DatasetError] = {}
+
+    def attempt(read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except DatasetError as error:
+            found.setdefault(str(error), error)
+            return None
+
+    if attempt(lambda: parse_row(cells, place)) is not None:
+        return []
+    given = [column for column in COMMON_COLUMNS if attempt(partial(_filled, cells, column, place))]
+    kind = attempt(lambda: _type(cells, place)) if "task_name" in given else None
+    count = attempt(lambda: _count(cells, place)) if "num_classes" in given else None
+    if "image_path" in given:
+        attempt(lambda: place.file(cells["image_path"], "image_path"))
+    if kind == "segmentation":
+        attempt(lambda: _mask(cells, place, labels=True))
+    elif kind is not None and count is not None:
+        attempt(lambda: _label(cells, kind, count, place))
+    attempt(lambda: _pixel_mm(cells.get("pixel_mm", ""), place))
+    return list(found.values())
+
+
+def label_columns(kind: TaskType, count: int) -> tuple[str, ...]:
+    """Return the columns that hold the label of a row of a type, for `count` classes or points."""
+    columns = {"segmentation": ("mask_path",), "classification": ("mask",), "detection": BOX_COLUMNS}.get(kind)
+    return columns or tuple(f"point_{i + 1}_xy" for i in range(count))
+
+
+def _filled(cells: Mapping[str, str], column: str, place: Place) -> str:
+    cell = cells.get(column, "").strip()
+    if not cell:
+        place.fault(f"the column {column} is missing or empty.")
+    return cell
+
+
+def _type(cells: Mapping[str, str], place: Place) -> TaskType:
+    kind = cells["task_name"].strip().lower()
+    if kind not in get_args(TaskType):
+        place.fault(f"task_name {cells['task_name']!r} is not one of {', '.join(get_args(TaskType))}.")
+    return cast("TaskType", kind)
+
+
+def _count(cells: Mapping[str, str], place: Place) -> int:
+    count = _whole(cells["num_classes"], "num_classes", place)
+    if not 1 <= count <= 255:
+        place.fault(f"num_classes {count} is not between 1 and 255.")
+    return count
+
+
+def _mask(cells: Mapping[str, str], place: Place, *, labels: bool) -> tuple[Path | None, str | None]:
+    """Return the mask's file, if there is one, and its cell."""
+    cell = cells.get("mask_path", "").strip() or None
+    if cell is None:
+        if labels:
+            place.fault("a segmentation row needs a mask_path.")
+        return None, None
+    file = place.file(cell, "mask_path", must_exist=labels)
+    return (file if file.is_file() else None), cell
 
 
 def _absent(cell: str) -> bool:
@@ -190,7 +244,7 @@ def _label(cells: Mapping[str, str], kind: TaskType, count: int, place: Place) -
         if x_max < x_min or y_max < y_min:
             place.fault(f"the box is inside out: x {x_min:g} to {x_max:g}, y {y_min:g} to {y_max:g}.")
         return Box(y_min, x_min, y_max, x_max)
-    names = [f"point_{i + 1}_xy" for i in range(count)]
+    names = label_columns(kind, count)
     if not any(name in cells for name in names):
         place.fault(f"a regression row of {count} points needs the columns point_1_xy to point_{count}_xy.")
     beyond = f"point_{count + 1}_xy"

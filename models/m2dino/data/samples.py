@@ -22,8 +22,9 @@ from m2dino.data.same_bytes import same_bytes
 from m2dino.data.scanner import Pixels
 from m2dino.data.store_reader import StoreReader
 from m2dino.data.targets import Placed, place, place_together
+from m2dino.errors import DatasetError
 from m2dino.tasks import Task
-from m2dino.values import Value
+from m2dino.values import Mask, Value
 
 ROOM = 1.25
 """Pictures are kept this much larger than the network's square, so that zooming in does not blur them."""
@@ -203,13 +204,13 @@ class LabelledFrames(Dataset[Sample]):
         Raises
         ------
         DatasetError
-            The image or a mask is missing or damaged.
+            The image or a mask is missing or damaged, or they differ in size.
         """
         rows = [self.rows[index] for index in key.rows]
         # Without augmentation the picture must be placed to the pixel as for a prediction.
         side = self.size if key.seed is None else round(self.size * ROOM)
         pixels, box = self._cache.get((_key(rows[0]), side), lambda: _picture(rows[0], side))
-        placed = self._cache.get((key.rows, side), lambda: place_together([_value(row) for row in rows], box))
+        placed = self._cache.get((key.rows, side), lambda: place_together([_value(row, box) for row in rows], box))
         return self._maker.group(pixels, placed, [row.task_id for row in rows], key.seed)
 
 
@@ -230,8 +231,16 @@ def _key(row: Row | CorrectedFrame) -> Hashable:
     return row.image if isinstance(row, Row) else row.key
 
 
-def _value(row: Row | CorrectedFrame) -> Value:
-    return label_value(row) if isinstance(row, Row) else row.value()
+def _value(row: Row | CorrectedFrame, box: Letterbox) -> Value:
+    value = label_value(row) if isinstance(row, Row) else row.value()
+    # Stretched to fit, a mask of another size would teach the wrong place without a word.
+    if isinstance(value, Mask) and value.labels.shape != (box.height, box.width):
+        height, width = value.labels.shape
+        where = f"{row.csv}, line {row.line}: the mask" if isinstance(row, Row) else f"{row.task_id}: a stored mask"
+        raise DatasetError(
+            f"{where} is {width} wide and {height} high, its image {box.width} wide and {box.height} high."
+        )
+    return value
 
 
 def _picture(row: Row | CorrectedFrame, side: int) -> tuple[Pixels, Letterbox]:

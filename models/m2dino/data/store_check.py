@@ -48,5 +48,5 @@ def check_store(connection: sqlite3.Connection, folder: Path, views: list[TaskVi
         if not is_current(connection, view)
     ]
     if any(view.table.is_file() for view in views):
-        problems += check_root(folder)
+        problems += check_root(folder, same_pictures=False)
     return problems

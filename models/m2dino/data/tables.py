@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from m2dino.data.rows import COMMON_COLUMNS
@@ -49,8 +49,17 @@ def tables(root: Path) -> list[Path]:
     return found
 
 
-def table_lines(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def table_lines(
+    table: Path, on_fault: Callable[[int, str], None] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (line, cells by column name) of a table, without blank lines; the header is line 1.
+
+    Parameters
+    ----------
+    table : Path
+    on_fault : callable, optional
+        Called with the line and the fault of a line that cannot be read, which is then left out. Without it that is an
+        error.
 
     Raises
     ------
@@ -65,11 +74,14 @@ def table_lines(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
             names = [name.strip() for name in next(reader, [])]
             missing = [column for column in COMMON_COLUMNS if column not in names]
             if missing:
-                raise DatasetError(f"{table}: the table has no column {missing[0]}.")
+                raise DatasetError(f"{table}: the table has no column {', '.join(missing)}.")
             for values in reader:
                 if not any(value.strip() for value in values):
                     continue
                 if len(values) > len(names):
+                    if on_fault is not None:
+                        on_fault(reader.line_num, "more cells than columns.")
+                        continue
                     raise DatasetError(f"{table}, line {reader.line_num}: more cells than columns.")
                 values += [""] * (len(names) - len(values))
                 yield reader.line_num, dict(zip(names, values, strict=True))

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2dino.data.fmuia import Row, find_roots, read_root, tasks_of
+from m2dino.data.problems import Problem
+from m2dino.data.sound_rows import sound_rows
 from m2dino.data.splits import split, subjects
 from m2dino.errors import TooLittleDataError, UnknownTaskError
+from m2dino.progress import OnProgress, ignore_progress
 from m2dino.tasks import Task, TaskRegistry
 
 
@@ -25,12 +28,15 @@ class TrainingData:
         The tasks that have training rows.
     dropped : int
         Training rows left out because their subject is in the validation roots.
+    left_out : tuple of Problem
+        Rows, of either side, from which there is nothing to learn; see `m2dino.data.sound_rows`.
     """
 
     train: list[Row]
     val: list[Row]
     tasks: dict[str, Task]
     dropped: int = 0
+    left_out: tuple[Problem, ...] = ()
 
     def counts(self, task_id: str) -> tuple[int, int]:
         """(training rows, held-out rows) of a task."""
@@ -44,6 +50,7 @@ class TrainingData:
             [row for row in self.val if row.task_id in task_ids],
             {task_id: task for task_id, task in self.tasks.items() if task_id in task_ids},
             self.dropped,
+            self.left_out,
         )
 
 
@@ -72,8 +79,9 @@ def gather(
     task_ids: Collection[str] | None = None,
     val_fraction: float = 0.15,
     seed: int = 0,
+    on_progress: OnProgress = ignore_progress,
 ) -> TrainingData:
-    """Read the rows of a run and hold some out, by subject over all tasks at once.
+    """Read and check the rows of a run and hold some out, by subject over all tasks at once.
 
     Parameters
     ----------
@@ -84,17 +92,23 @@ def gather(
     task_ids : collection of str, optional
     val_fraction : float
     seed : int
+    on_progress : callable
+        Called while every image and mask is looked at.
 
     Raises
     ------
+    DatasetError
+        A row is not sound.
     TooLittleDataError
         Nothing is left to train on.
     """
-    rows = read_rows(roots, task_ids)
+    checked = sound_rows(read_rows(roots, task_ids), on_progress)
+    rows, left_out = checked.rows, checked.left_out
     dropped = 0
     if val_roots:
         held_out = read_rows(val_roots, None)
-        held_out = [row for row in held_out if task_ids is None or row.task_id in task_ids]
+        checked = sound_rows([row for row in held_out if task_ids is None or row.task_id in task_ids], on_progress)
+        held_out, left_out = checked.rows, left_out + checked.left_out
         keys = subjects([*rows, *held_out])
         seen = set(keys[len(rows) :])
         train = [row for row, key in zip(rows, keys, strict=False) if key not in seen]
@@ -104,7 +118,7 @@ def gather(
     if not train:
         raise TooLittleDataError("There is no labelled row left to train on.")
     tasks = tasks_of(train, registry)
-    return TrainingData(train, [row for row in held_out if row.task_id in tasks], tasks, dropped)
+    return TrainingData(train, [row for row in held_out if row.task_id in tasks], tasks, dropped, tuple(left_out))
 
 
 def fingerprint(rows: Iterable[Row]) -> str:
