@@ -60,3 +60,5 @@ class BackgroundThread:
             if self.stopping:
                 break
             job()
+            # While it waits for the next, the thread keeps nothing alive that the last one knew.
+            del job

@@ -58,6 +58,7 @@ class Desk(QObject):
         self.checkpoint: Checkpoint | None = None
         self.looked = False
         self._results: dict[tuple[int, str], ResultLayer] = {}
+        self._still = False
         self._task_of_loop: dict[str, str] = {}
         self._listening: list[tuple[Any, Callable[..., None]]] = []
         try:
@@ -110,7 +111,15 @@ class Desk(QObject):
         """Whether a loop is (still) in the viewer."""
         return any(loop_of(layer) is loop and result_of(layer) is None for layer in self.viewer.layers)
 
+    def hold(self, still: bool) -> None:
+        """Keep to the loop at hand while many layers are added, each of which napari selects; then look again."""
+        self._still = still
+        if not still:
+            self._find_loop()
+
     def _find_loop(self, _event: object = None) -> None:
+        if self._still:
+            return
         shown = {
             id(loop): loop for layer in self.viewer.layers if (loop := loop_of(layer)) and result_of(layer) is None
         }

@@ -30,9 +30,9 @@ def main() -> None:
     import napari
 
     _, dock = open_window()
-    for path in arguments.loops:
-        dock.workshop.open_loop(path)
-    if not arguments.loops:
+    if arguments.loops:
+        dock.workshop.open_loops(arguments.loops)
+    else:
         dock.workshop.open_sample()
     napari.run()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from m2dino.cine.loop import CineLoop
 
 from napari_m2dino.loop_array import LoopArray
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+    from napari.viewer import Viewer
 
 LOOP_KEY = "m2dino_loop"
 RESULT_KEY = "m2dino_result"
@@ -34,6 +38,12 @@ def image_layer(loop: CineLoop) -> tuple[LoopArray, dict[str, Any], str]:
         **geometry(loop),
     }
     return LoopArray(loop), options, "image"
+
+
+def add_loop(viewer: Viewer, loop: CineLoop, visible: bool = True) -> Image:
+    """Add a loop to a viewer as an image layer, calibrated where the loop is, and return the layer."""
+    data, options, _ = image_layer(loop)
+    return cast("Image", viewer.add_image(data, visible=visible, **options))
 
 
 def loop_of(layer: Any) -> CineLoop | None:

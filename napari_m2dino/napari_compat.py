@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
+    from qtpy.QtWidgets import QWidget
 
 
 def forget_undo(layer: Labels) -> None:
@@ -38,6 +39,32 @@ def text_overlay(viewer: Viewer) -> Any:
     """Return the model of the text on the canvas: moved in napari 0.9."""
     canvas = getattr(viewer, "canvas", None)
     return canvas.overlays.text if canvas is not None else viewer.text_overlay
+
+
+def person_at_work() -> bool:
+    """Return whether a click, a drop or a menu made the call, and not a script, which no question must hold up."""
+    from qtpy.QtCore import QCoreApplication, QThread
+
+    thread = QThread.currentThread()
+    return QCoreApplication.instance() is not None and thread is not None and thread.loopLevel() > 0
+
+
+def main_window(viewer: Viewer) -> QWidget | None:
+    """Return the window of a viewer, for dialogs to belong to."""
+    return getattr(viewer.window, "_qt_window", None)
+
+
+def drop_places(viewer: Viewer) -> list[QWidget]:
+    """Return the widgets that take files dropped on the image: the canvas, and the welcome page over it."""
+    from qtpy.QtWidgets import QWidget
+
+    window = main_window(viewer)
+    centre = getattr(window, "centralWidget", lambda: None)()
+    if not isinstance(centre, QWidget):
+        return []
+    # Fields for numbers take drops as well, of text.
+    takers = [one for one in centre.findChildren(QWidget) if one.acceptDrops()]
+    return [one for one in takers if one.parent() is centre or hasattr(one, "urls_dropped")]
 
 
 def theme_colours(viewer: Viewer) -> dict[str, str]:

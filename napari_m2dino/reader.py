@@ -1,4 +1,7 @@
-"""The reader: files and folders that hold a cine loop become image layers."""
+"""The reader: files and folders that hold a cine loop become image layers.
+
+In the window a folder or a DICOMDIR with several loops makes it ask which; a script gets all of them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from m2dino.cine.loop import CineLoop
+    from napari.viewer import Viewer
 
 PathOrPaths = str | PathLike[str] | Sequence[str | PathLike[str]]
 LayerData = tuple[Any, ...]
@@ -21,28 +25,53 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
 
     Whether it is a loop is found out by reading: a file of the right name that is not one gives a clear error then.
     """
-    return read_or_tell if all(one.exists() for one in _paths(path)) else None
+    return read_or_ask if all(one.exists() for one in _paths(path)) else None
 
 
-def read_or_tell(path: PathOrPaths) -> list[LayerData]:
-    """Read as `read` does; with a window open, show an error as its sentence, where napari would hide it in a trace.
+def read_or_ask(path: PathOrPaths) -> list[LayerData]:
+    """Read for napari, as well as the situation allows.
+
+    - Without a window: as `read`.
+    - In a script with a window: the same, but each file that cannot be read is told in the window, where napari would
+      hide its sentence in a trace, and the others open.
+    - While a person works in the window: folders, tables of contents and files whose frame axis is not known are
+      opened in the background, with a question where one is needed; their layers come a moment later.
 
     Raises
     ------
+    AmbiguousLoopError
+        In a script: the message says what to pass to `m2dino.open_loop`; `loop_layer.add_loop` shows the result.
     LoopError
-        As `read`, where there is no window to show it in.
+        Without a window, as `read`.
     """
-    from m2dino.errors import M2DinoError
+    from m2dino.cine.opening import is_dicomdir
+    from m2dino.errors import AmbiguousLoopError
     from napari import current_viewer
-    from napari.utils.notifications import show_error
 
-    try:
+    from napari_m2dino.napari_compat import person_at_work
+    from napari_m2dino.opening.finding import open_named
+
+    viewer = current_viewer()
+    if viewer is None:
         return read(path)
-    except M2DinoError as error:
-        if current_viewer() is None:
-            raise
-        show_error(str(error))
-        return NOTHING
+    asking = person_at_work()
+    loops: list[CineLoop] = []
+    later: list[Path] = []
+    problems: list[str] = []
+    for one in _paths(path):
+        if asking and (one.is_dir() or is_dicomdir(one)):
+            later.append(one)
+            continue
+        try:
+            loops += open_named(one, problems.append)
+        except AmbiguousLoopError:
+            if not asking:
+                raise
+            later.append(one)
+    if later:
+        _open_later(viewer, later)
+    _tell(problems)
+    return _layers(loops) or NOTHING
 
 
 def read(path: PathOrPaths) -> list[LayerData]:
@@ -52,17 +81,44 @@ def read(path: PathOrPaths) -> list[LayerData]:
     ------
     LoopError
         A file is not a loop that can be read; the message says why and what to do.
+    AmbiguousLoopError
+        A file does not say which axis counts its frames; the message says what to choose between.
     """
-    from napari_m2dino.loop_layer import image_layer
-
-    return [image_layer(loop) for one in _paths(path) for loop in open_all(one)]
-
-
-def open_all(path: Path) -> list[CineLoop]:
-    """Open the loop, or the loops, of one file or folder."""
     import m2dino
 
-    return list(m2dino.open_loops(path))
+    return _layers([loop for one in _paths(path) for loop in m2dino.open_loops(one)])
+
+
+def _layers(loops: Sequence[CineLoop]) -> list[LayerData]:
+    from napari_m2dino.loop_layer import image_layer
+
+    return [image_layer(loop) for loop in loops]
+
+
+def _open_later(viewer: Viewer, paths: list[Path]) -> None:
+    """Open paths once napari has come back from its own reading."""
+    from functools import partial
+
+    from napari_m2dino.napari_compat import main_window
+    from napari_m2dino.opening.controller import Opening
+
+    window = main_window(viewer)
+    opening = Opening(
+        viewer, lambda text, level: _tell([text] if level == "error" else []), partial(main_window, viewer)
+    )
+    opening.setParent(window)
+    opening.idle.connect(opening.close)
+    opening.idle.connect(opening.deleteLater)
+    opening.open(paths)
+
+
+def _tell(problems: Sequence[str]) -> None:
+    from napari.utils.notifications import show_error
+
+    from napari_m2dino.opening.finding import in_words
+
+    if problems:
+        show_error(in_words(problems))
 
 
 def _paths(path: PathOrPaths) -> list[Path]:

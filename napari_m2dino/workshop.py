@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
 from napari_m2dino.improving import Improving
 from napari_m2dino.jobs import PredictionJobs
-from napari_m2dino.loop_layer import image_layer
+from napari_m2dino.napari_compat import main_window
+from napari_m2dino.opening.controller import Opening
 from napari_m2dino.places import dataset_folder, remember_dataset_folder
 from napari_m2dino.predicting import Predicting
 from napari_m2dino.reviewing import Reviewing
@@ -41,7 +43,6 @@ class Workshop(QObject):
     """The working parts of one dock."""
 
     _checkpoints_found = Signal(object, object, object)
-    _loops_opened = Signal(object)
     _trouble = Signal(str)
 
     def __init__(self, viewer: Viewer, dataset: Path | None = None) -> None:
@@ -52,13 +53,14 @@ class Workshop(QObject):
         self.autosave = Autosave(folder)
         self.process = TrainingProcess()
         self.desk = Desk(viewer)
+        self.opening = Opening(viewer, self.desk.tell, partial(main_window, viewer))
         self.predicting = Predicting(self.desk, self.jobs)
         self.reviewing = Reviewing(self.desk, self.autosave)
         self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
         self.closed = False
         self._others: list[Path] = []
         self._checkpoints_found.connect(self._take_checkpoints)
-        self._loops_opened.connect(self._take_loops)
+        self.opening.adding.connect(self.desk.hold)
         self._trouble.connect(lambda text: self.desk.tell(text, "error"))
         self.autosave.tasks.connect(lambda tasks: self.desk.add_tasks(tasks, "the dataset folder"))
         self.improving.trained.connect(self._take_trained)
@@ -74,6 +76,7 @@ class Workshop(QObject):
         if self.closed:
             return
         self.closed = True
+        self.opening.close()
         self.improving.close()
         self.reviewing.close()
         self.desk.close()
@@ -106,24 +109,22 @@ class Workshop(QObject):
 
     # -- files -------------------------------------------------------------------------------------------------------
     def open_loop(self, path: Path) -> None:
-        """Open every loop of a file or folder, off the GUI thread, and show it."""
+        """Open a file or folder, as `open_loops`."""
+        self.open_loops([path])
 
-        def job() -> None:
-            from napari_m2dino.reader import open_all
-
-            self._send("_loops_opened", open_all(path))
-
-        self._in_files(job, "opening the loop")
+    def open_loops(self, paths: Iterable[Path]) -> None:
+        """Open files and folders, off the GUI thread, and show their loops; where several are in one, ask which."""
+        self.opening.open(paths)
 
     def open_sample(self) -> None:
         """Open the sample loop."""
 
-        def job() -> None:
+        def make() -> list[CineLoop]:
             from napari_m2dino.sample_data import carotid
 
-            self._send("_loops_opened", [data.loop for data, _, _ in carotid()])
+            return [data.loop for data, _, _ in carotid()]
 
-        self._in_files(job, "opening the sample loop")
+        self.opening.open_made(make)
 
     def add_checkpoint(self, path: Path) -> None:
         """Offer one more checkpoint file, and choose it."""
@@ -169,11 +170,6 @@ class Workshop(QObject):
         known = [task.id for task in checkpoint.tasks() if task.id in self.desk.tasks]
         if known:
             self.desk.choose_task(self.desk.tasks[FIRST_TASK if FIRST_TASK in known else known[0]])
-
-    def _take_loops(self, loops: list[CineLoop]) -> None:
-        for loop in loops:
-            data, options, _ = image_layer(loop)
-            self.desk.viewer.add_image(data, **options)
 
     def _take_trained(self, path: str) -> None:
         if path:

@@ -13,7 +13,8 @@ from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QVBoxLayout, QWidg
 
 from napari_m2dino.errors import Message
 from napari_m2dino.loop_layer import loop_of
-from napari_m2dino.napari_compat import text_overlay, theme_colours
+from napari_m2dino.napari_compat import drop_places, text_overlay, theme_colours
+from napari_m2dino.opening.canvas_drops import CanvasDrops, local_paths
 from napari_m2dino.result_layers import result_of
 from napari_m2dino.shortcuts import bind, unbind
 from napari_m2dino.widgets.improve_section import ImproveSection
@@ -53,7 +54,7 @@ class M2DinoDock(QWidget):
         self.improve = ImproveSection(desk, workshop.improving)
         self.message = Words("Open a loop, choose a task, and press “All frames”.", "message")
         self._lay_out()
-        self.loop.wanted.connect(workshop.open_loop)
+        self.loop.wanted.connect(workshop.open_loops)
         self.loop.sample_wanted.connect(workshop.open_sample)
         self.task.checkpoint_wanted.connect(workshop.add_checkpoint)
         self.improve.folder_wanted.connect(workshop.move_dataset)
@@ -73,6 +74,7 @@ class M2DinoDock(QWidget):
         napari_viewer.layers.events.inserted.connect(self._bind_keys)
         napari_viewer.events.theme.connect(self._restyle)
         self._restyle()
+        self.drops = CanvasDrops(drop_places(napari_viewer), workshop.open_loops)
         workshop.start()
         self._end = partial(_end, workshop)
         self.destroyed.connect(self._end)
@@ -160,15 +162,13 @@ class M2DinoDock(QWidget):
 
     # -- drag and drop -----------------------------------------------------------------------------------------------
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
-        data = event.mimeData() if event is not None else None
-        if event is not None and data is not None and any(url.isLocalFile() for url in data.urls()):
+        if event is not None and local_paths(event.mimeData()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:
-        data = event.mimeData() if event is not None else None
-        for url in data.urls() if data is not None else []:
-            if url.isLocalFile():
-                self.workshop.open_loop(Path(url.toLocalFile()))
+        if event is not None and (paths := local_paths(event.mimeData())):
+            event.acceptProposedAction()
+            self.workshop.open_loops(paths)
 
     # -- the end -----------------------------------------------------------------------------------------------------
     def close_down(self) -> None:
@@ -177,6 +177,7 @@ class M2DinoDock(QWidget):
             return
         self.viewer.layers.events.inserted.disconnect(self._bind_keys)
         self.viewer.events.theme.disconnect(self._restyle)
+        self.drops.close()
         unbind(self._bound)
         self._bound.clear()
         text_overlay(self.viewer).visible = False

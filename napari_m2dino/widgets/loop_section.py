@@ -10,11 +10,12 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAction, QFileDialog, QMenu
 
 from napari_m2dino.desk import Desk
+from napari_m2dino.opening.file_kinds import dialog_filter
 from napari_m2dino.widgets.style import Section, Words, button, set_main, small_button
 
 
 class LoopSection(Section):
-    """Name, size, timing and scale of the loop. Emits `wanted(path)` for a file to open, and `sample_wanted`."""
+    """Name, size, timing and scale of the loop. Emits `wanted(paths)` for files to open, and `sample_wanted`."""
 
     wanted = Signal(object)
     sample_wanted = Signal()
@@ -56,15 +57,14 @@ class LoopSection(Section):
         self.sample.setVisible(loop is None)
 
     def _ask_file(self) -> None:
-        kinds = "Loops (*.dcm *.dicom *.mp4 *.avi *.mov *.mkv *.png *.jpg *.jpeg *.bmp *.tif *.tiff);;All files (*)"
-        name, _ = QFileDialog.getOpenFileName(self, "Open a loop", "", kinds)
-        if name:
-            self.wanted.emit(Path(name))
+        names, _ = QFileDialog.getOpenFileNames(self, "Open loops", "", dialog_filter())
+        if names:
+            self.wanted.emit([Path(name) for name in names])
 
     def _ask_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Open a folder of loops or images")
         if name:
-            self.wanted.emit(Path(name))
+            self.wanted.emit([Path(name)])
 
 
 def _without_argument(action: Callable[[], None]) -> Callable[..., None]:
