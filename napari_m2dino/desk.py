@@ -149,6 +149,9 @@ class Desk(QObject):
             other = loop_of(layer)
             if other is not None and (other is not loop or result_of(layer) is None):
                 layer.visible = other is loop
+        if loop is not None:
+            # The slider is as long as the longest loop: past the end of this one there is nothing to see.
+            go_to_frame(self.viewer, current_frame(self.viewer, len(loop)))
         self.viewer.reset_view()
 
     def _stepped(self, _event: object = None) -> None:

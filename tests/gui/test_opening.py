@@ -244,6 +244,15 @@ def test_two_loops_keep_their_own_labels_and_one_may_go(
         assert tuple(result.layer.scale) == tuple(layer.scale)
 
 
+def test_a_shorter_loop_is_never_shown_past_its_end(dock: M2DinoDock, qtbot: QtBot, tmp_path: Path) -> None:
+    open_and_wait(dock, qtbot, [jpeg_loop(tmp_path / f"{n}.dcm", moving_square(n)) for n in (4, 9)])
+    short, long = dock.viewer.layers
+    dock.viewer.layers.selection.active = long
+    dock.viewer.dims.set_current_step(0, 8)
+    dock.viewer.layers.selection.active = short
+    assert dock.viewer.dims.current_step[0] == dock.workshop.desk.frame == 3
+
+
 def test_closing_the_dock_in_the_middle_of_a_question_ends_it(dock: M2DinoDock, qtbot: QtBot, tmp_path: Path) -> None:
     dock.workshop.open_loop(loops_in(tmp_path / "visit", (2, 3)))
     dialog = chooser(dock, qtbot)
