@@ -42,6 +42,7 @@ class Desk(QObject):
     """
 
     loop_changed = Signal()
+    scale_changed = Signal()
     session_changed = Signal()
     frame_changed = Signal(int)
     tasks_changed = Signal()

@@ -22,6 +22,7 @@ from napari_m2dino.errors import explain
 from napari_m2dino.torch_import import keep_triton_out
 
 if TYPE_CHECKING:
+    from m2dino.data.cropping import Region
     from m2dino.predictor import Model
 
 BATCH = 4
@@ -29,13 +30,14 @@ BATCH = 4
 
 @dataclass(frozen=True)
 class Request:
-    """What to predict: some frames of a loop, for a task, with a checkpoint."""
+    """What to predict: some frames of a loop, or a region of them, for a task, with a checkpoint."""
 
     generation: int
     loop: CineLoop
     task: Task
     checkpoint: Path
     frames: tuple[int, ...]
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,14 @@ class PredictionJobs(QObject):
         """Load a checkpoint ahead of the first prediction."""
         self._thread.submit(lambda: self._load_reporting(checkpoint))
 
-    def start(self, loop: CineLoop, task: Task, checkpoint: Path, frames: tuple[int, ...]) -> int:
+    def start(
+        self, loop: CineLoop, task: Task, checkpoint: Path, frames: tuple[int, ...], region: Region | None = None
+    ) -> int:
         """Queue a prediction, cancelling the one before; return its generation."""
         self.cancel()
         self.generation += 1
         self._cancelled = threading.Event()
-        request, cancelled = Request(self.generation, loop, task, checkpoint, frames), self._cancelled
+        request, cancelled = Request(self.generation, loop, task, checkpoint, frames, region), self._cancelled
         self._thread.submit(lambda: self._predict(request, cancelled))
         return self.generation
 
@@ -170,6 +174,7 @@ class PredictionJobs(QObject):
             task=request.task,
             model=model,
             frames=request.frames,
+            region=request.region,
             batch_size=BATCH,
             should_stop=should_stop,
             on_bad_frame=lambda _frame, error: notes.append(str(error)),

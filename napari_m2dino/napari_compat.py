@@ -67,6 +67,48 @@ def drop_places(viewer: Viewer) -> list[QWidget]:
     return [one for one in takers if one.parent() is centre or hasattr(one, "urls_dropped")]
 
 
+def scale_bar(viewer: Viewer) -> Any:
+    """Return the model of the scale bar on the canvas: moved in napari 0.9."""
+    canvas = getattr(viewer, "canvas", None)
+    return canvas.overlays.scale_bar if canvas is not None else viewer.scale_bar
+
+
+def camera(viewer: Viewer) -> Any:
+    """Return the model of the camera: moved in napari 0.9."""
+    scene = getattr(viewer, "scene", None)
+    return scene.camera if scene is not None else viewer.camera
+
+
+def remove_soon(viewer: Viewer, layer: Any) -> None:
+    """Remove a layer once napari is done with what it is at.
+
+    Taken away while another layer is being added, a layer's drawing is left half undone: OpenGL then ends the program.
+    """
+    from qtpy.QtCore import QTimer
+
+    layer.visible = False
+    QTimer.singleShot(0, lambda: viewer.layers.remove(layer) if layer in viewer.layers else None)
+
+
+def frame_sliders(window: QWidget) -> list[Any]:
+    """Return the first axis' slider of each row of sliders in a napari window; each has `fps`, frames a second.
+
+    The playback rate is in no public interface but that of the settings on the disk, which are not ours to change.
+    """
+    try:
+        from napari._qt.widgets.qt_dims_slider import QtDimSliderWidget
+    except ImportError:  # a later napari: playback keeps the rate of the settings
+        return []
+    return [slider for slider in window.findChildren(QtDimSliderWidget) if slider.axis == 0]
+
+
+def default_frame_rate() -> float:
+    """Return the playback rate of napari's settings, frames a second."""
+    from napari.settings import get_settings
+
+    return float(get_settings().application.playback_fps)
+
+
 def theme_colours(viewer: Viewer) -> dict[str, str]:
     """Return the colours of the viewer's theme by name, as #rrggbb."""
     from napari.utils.theme import get_theme

@@ -7,6 +7,7 @@ from m2dino.values import Prediction
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.desk import Desk
+from napari_m2dino.image_area import ImageArea
 from napari_m2dino.jobs import Outcome, PredictionJobs, Progress
 from napari_m2dino.result_layers import ResultLayer
 
@@ -25,10 +26,11 @@ class Predicting(QObject):
     changed = Signal()
     arrived = Signal()
 
-    def __init__(self, desk: Desk, jobs: PredictionJobs) -> None:
+    def __init__(self, desk: Desk, jobs: PredictionJobs, area: ImageArea) -> None:
         super().__init__()
         self.desk = desk
         self.jobs = jobs
+        self.area = area
         self.running = False
         self.progress: Progress | None = None
         self.device = ""
@@ -97,7 +99,8 @@ class Predicting(QObject):
         self._arrived, self._first = [], True
         self.running, self.progress = True, None
         todo = tuple(frame for frame in frames if frame not in kept)
-        self._generation = self.jobs.start(desk.loop, desk.task, desk.checkpoint.path, todo)
+        region = self.area.region_for(desk.loop)
+        self._generation = self.jobs.start(desk.loop, desk.task, desk.checkpoint.path, todo, region)
         self.changed.emit()
 
     def _take(self, generation: int, prediction: Prediction) -> None:

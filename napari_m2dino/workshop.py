@@ -19,6 +19,7 @@ from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
 from napari_m2dino.improving import Improving
 from napari_m2dino.jobs import PredictionJobs
+from napari_m2dino.loop_tools import LoopTools
 from napari_m2dino.napari_compat import main_window
 from napari_m2dino.opening.controller import Opening
 from napari_m2dino.places import dataset_folder, remember_dataset_folder
@@ -54,7 +55,8 @@ class Workshop(QObject):
         self.process = TrainingProcess()
         self.desk = Desk(viewer)
         self.opening = Opening(viewer, self.desk.tell, partial(main_window, viewer))
-        self.predicting = Predicting(self.desk, self.jobs)
+        self.tools = LoopTools(self.desk)
+        self.predicting = Predicting(self.desk, self.jobs, self.tools.area)
         self.reviewing = Reviewing(self.desk, self.autosave)
         self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
         self.closed = False
@@ -79,6 +81,7 @@ class Workshop(QObject):
         self.opening.close()
         self.improving.close()
         self.reviewing.close()
+        self.tools.close()
         self.desk.close()
         self.jobs.stop()
         self.autosave.stop()

@@ -17,6 +17,7 @@ from napari_m2dino.napari_compat import drop_places, text_overlay, theme_colours
 from napari_m2dino.opening.canvas_drops import CanvasDrops, local_paths
 from napari_m2dino.result_layers import result_of
 from napari_m2dino.shortcuts import bind, unbind
+from napari_m2dino.widgets.frame_status import FrameStatus
 from napari_m2dino.widgets.improve_section import ImproveSection
 from napari_m2dino.widgets.loop_section import LoopSection
 from napari_m2dino.widgets.predict_section import PredictSection
@@ -47,11 +48,12 @@ class M2DinoDock(QWidget):
         self.viewer = napari_viewer
         self.workshop = workshop = Workshop(napari_viewer, dataset)
         desk = workshop.desk
-        self.loop = LoopSection(desk)
+        self.loop = LoopSection(desk, workshop.tools)
         self.task = TaskSection(desk, workshop.predicting)
         self.predict = PredictSection(desk, workshop.predicting)
         self.review = ReviewSection(desk, workshop.reviewing)
         self.improve = ImproveSection(desk, workshop.improving)
+        self.status = FrameStatus(desk, self)
         self.message = Words("Open a loop, choose a task, and press “All frames”.", "message")
         self._lay_out()
         self.loop.wanted.connect(workshop.open_loops)
@@ -116,6 +118,7 @@ class M2DinoDock(QWidget):
         colours = theme_colours(self.viewer)
         self.setStyleSheet(sheet(colours))
         self.review.strip.set_marker_colour(colours["text"])
+        self.loop.set_link_colour(colours["text"])
         self.review.classes.set_ink(colours["text"])
         self.improve.plot.set_ink(colours["text"])
 
@@ -178,6 +181,8 @@ class M2DinoDock(QWidget):
         self.viewer.layers.events.inserted.disconnect(self._bind_keys)
         self.viewer.events.theme.disconnect(self._restyle)
         self.drops.close()
+        self.loop.close_down()
+        self.status.close()
         unbind(self._bound)
         self._bound.clear()
         text_overlay(self.viewer).visible = False

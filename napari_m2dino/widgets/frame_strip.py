@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from m2dino.cine.markers import Marker
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_m2dino.session import FrameState
-from napari_m2dino.widgets.style import STATE_COLOURS
+from napari_m2dino.widgets.style import MOMENT_COLOURS, STATE_COLOURS
+
+_TICKS_END = 10
+_NEAR_PX = 5
 
 
 class FrameStrip(QWidget):
@@ -23,6 +27,7 @@ class FrameStrip(QWidget):
         self._confidences: Sequence[float | None] = ()
         self._current = 0
         self._damaged: frozenset[int] = frozenset()
+        self._moments: Sequence[Marker] = ()
         self._marker = QColor("white")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Frames of the loop")
@@ -40,6 +45,12 @@ class FrameStrip(QWidget):
         """Show these states and confidences (in [0, 1] or None), one a frame, and mark the frame shown."""
         self._states, self._confidences, self._current, self._damaged = states, confidences, current, damaged
         self.update()
+
+    def show_moments(self, moments: Sequence[Marker]) -> None:
+        """Show the moments that the file names as ticks above the bars."""
+        if moments != self._moments:
+            self._moments = moments
+            self.update()
 
     def set_marker_colour(self, colour: str) -> None:
         self._marker = QColor(colour)
@@ -65,6 +76,8 @@ class FrameStrip(QWidget):
             if state is FrameState.BLANK:
                 colour.setAlpha(110)
             painter.fillRect(QRectF(frame * step, floor - tall, max(step - gap, 1.0), tall), colour)
+        for moment in self._moments:
+            painter.fillRect(QRectF((moment.frame + 0.5) * step - 1, 0, 2, top), QColor(_colour_of(moment)))
         middle = (self._current + 0.5) * step
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(self._marker)
@@ -74,6 +87,9 @@ class FrameStrip(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        if event is not None and self._states and (moment := self._moment_at(event.pos().x(), event.pos().y())):
+            self.chosen.emit(moment.frame)
+            return
         self._choose(event)
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
@@ -85,9 +101,20 @@ class FrameStrip(QWidget):
                 self.frame_at(event.position().x() if hasattr(event, "position") else event.localPos().x())
             )
 
+    def _moment_at(self, x: int, y: int) -> Marker | None:
+        """Return the moment whose tick is under, or next to, a place of the widget."""
+        if y > _TICKS_END or not self._moments:
+            return None
+        step = self.width() / len(self._states)
+        away = {moment: abs((moment.frame + 0.5) * step - x) for moment in self._moments}
+        nearest = min(away, key=away.__getitem__)
+        return nearest if away[nearest] <= _NEAR_PX else None
+
     def event(self, event: QEvent | None) -> bool:
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self._states:
-            QToolTip.showText(event.globalPos(), self.describe(self.frame_at(event.x())), self)
+            moment = self._moment_at(event.x(), event.y())
+            frame = moment.frame if moment else self.frame_at(event.x())
+            QToolTip.showText(event.globalPos(), self.describe(frame), self)
             return True
         return bool(super().event(event))
 
@@ -95,4 +122,11 @@ class FrameStrip(QWidget):
         """Return a frame's state in words."""
         confidence = self._confidences[frame]
         text = f"frame {frame}: {'damaged' if frame in self._damaged else self._states[frame].value}"
-        return text if confidence is None else f"{text}, confidence {confidence:.2f}"
+        if confidence is not None:
+            text = f"{text}, confidence {confidence:.2f}"
+        named = [moment.name for moment in self._moments if moment.frame == frame]
+        return f"{' and '.join(named)}: {text}" if named else text
+
+
+def _colour_of(moment: Marker) -> str:
+    return MOMENT_COLOURS.get(moment.name, MOMENT_COLOURS["frame of interest"])

@@ -86,6 +86,7 @@ class ReviewSection(Section):
         layer = self.desk.loop_layer()
         data = getattr(layer, "data", None)
         damaged = data.damaged if isinstance(data, LoopArray) else {}
+        self.strip.show_moments(session.loop.markers)
         self.strip.show_states(states, confidences, frame, frozenset(damaged))
         counts = tally(states)
         self.tally.say(counts.sentence())

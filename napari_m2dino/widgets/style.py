@@ -16,6 +16,12 @@ STATE_COLOURS = {
     "edited": "#1fb8b0",
     "rejected": "#d65a5a",
 }
+MOMENT_COLOURS = {
+    "R wave": "#e05555",
+    "end-diastole": "#4a9be8",
+    "end-systole": "#f0a030",
+    "frame of interest": "#8a8f98",
+}
 LEVEL_COLOURS = {"info": "#8a8f98", "good": "#3fb56b", "warning": "#f0a030", "error": "#e05555"}
 
 
