@@ -161,8 +161,7 @@ class OutputReader:
             return _value(row, entry)
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
-                f"{self._out / _FILES[row.type]}: the entry of {row.image_path} for {row.task_id} does not hold "
-                f"what a {row.type} prediction of {row.num_classes} needs."
+                f"{self._out / _FILES[row.type]}: the entry of {row.image_path} for {row.task_id} needs {_needs(row)}."
             ) from error
 
     def strangers(self, rows: Iterable[Row]) -> tuple[int, int]:
@@ -171,6 +170,17 @@ class OutputReader:
         entries = self._entries.keys() - {(row.task_id, row.image_path) for row in rows}
         masks = {mask_file(self._out, row) for row in rows if row.type == "segmentation"}
         return len(entries), sum(path not in masks for path in self._out.rglob("*.png"))
+
+
+def _needs(row: Row) -> str:
+    if row.type == "classification":
+        return (
+            f"a predicted_class from 0 to {row.num_classes - 1} and, where it has predicted_probs, {row.num_classes} "
+            "numbers there, none negative"
+        )
+    if row.type == "detection":
+        return "four finite bbox_pixels: x_min, y_min, x_max, y_max"
+    return f"{2 * row.num_classes} finite predicted_points_pixels: x, y of each point"
 
 
 def _value(row: Row, entry: dict[str, Any]) -> Predicted:
