@@ -25,6 +25,7 @@ from m2dino.network.model import M2Dino
 from m2dino.network.readout import Reading, read_output, split_output
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.tasks import Task
+from m2dino.temperature import tempered
 from m2dino.values import Prediction
 
 OnBadFrame = Callable[[int, FrameDecodeError], None]
@@ -151,7 +152,9 @@ class Model:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
             prefix = self._prefix(images, keys)
             grid = (images.shape[-2] // 16, images.shape[-1] // 16)
-            return split_output(self.net.from_prefix(prefix, grid, task_id))
+            outputs = split_output(self.net.from_prefix(prefix, grid, task_id))
+        report = self.card.tasks.get(task_id)
+        return outputs if report is None else [tempered(output, report.temperature) for output in outputs]
 
     def _prefix(self, images: Tensor, keys: Sequence[Hashable] | None) -> Prefix:
         if keys is None:

@@ -22,7 +22,8 @@ from m2dino.network.checkpoint import load_checkpoint, read_tensors
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
-from m2dino.training import checks
+from m2dino.training import checks, temperatures
+from m2dino.training.checks import HeldOut
 from m2dino.training.data import TrainingData
 from m2dino.training.loop import TrainResult, train
 from m2dino.training.run import CardText, Start, finished, run
@@ -47,7 +48,8 @@ torch.set_num_threads(1)
 import m2dino.training.checks, m2dino.training.loop
 from m2dino.network.config import Architecture
 from m2dino.tasks import builtin_tasks
-from m2dino.training import checks
+from m2dino.training import checks, temperatures
+from m2dino.training.checks import HeldOut
 from m2dino.training.data import gather
 from m2dino.training.run import run
 from m2dino.training.settings import TrainSettings
@@ -388,3 +390,20 @@ def test_other_first_weights_are_another_run(data: TrainingData, small: Architec
     held = replace(data, val=data.val[:-1])
     with pytest.raises(TrainingError, match="--restart"):
         run(held, small, SETTINGS, out, device="cpu", workers=0, start=first)
+
+
+def test_temperatures_are_fitted_on_the_held_out_rows_and_kept_in_the_card(
+    data: TrainingData, small: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temperatures, "LEAST_IMAGES", 2)
+    part = data.only([TASKS["classification"], TASKS["segmentation"], TASKS["detection"]])
+    out = tmp_path / "model.safetensors"
+    card, _ = run(part, small, TrainSettings(epochs=2, batch_size=4), out, device="cpu", workers=0)
+    found = {task_id: report.temperature for task_id, report in card.tasks.items()}
+    assert found[TASKS["detection"]] == 1
+    assert found[TASKS["segmentation"]] != 1
+    assert all(0.2 <= value <= 10 for value in found.values())
+    net = load_checkpoint(out)[0]
+    held = HeldOut(LabelledFrames(part.val, part.tasks, small.image_size), 64)
+    again = temperatures.fit_temperatures(net, held)
+    assert again == pytest.approx({task: found[task] for task in again}, rel=1e-3)

@@ -78,6 +78,7 @@ def predict(
             "whole, or Y_MIN,X_MIN,Y_MAX,X_MAX in pixels."
         ),
     ] = "auto",
+    tta: Annotated[bool, typer.Option("--tta", help="Average over larger and mirrored views; slower.")] = False,
     frame_axis: Annotated[str, typer.Option(help="The axis of volumes and NumPy arrays that counts the frames.")] = "",
     device: Device = "auto",
 ) -> None:
@@ -85,7 +86,7 @@ def predict(
     if fmuia is not None:
         if paths or task:
             raise UsageError("Give loops and --task, or --fmuia alone.")
-        _predict_fmuia(fmuia, checkpoint, device, out)
+        _predict_fmuia(fmuia, checkpoint, device, out, tta)
         return
     if not paths or not task:
         raise UsageError("Say which loops, and with --task which task; `m2dino tasks` lists the tasks.")
@@ -94,8 +95,9 @@ def predict(
     from m2dino.data.prediction_files import LoopPredictionWriter
     from m2dino.predictor import load_model
     from m2dino.predictor import predict as predict_loop
+    from m2dino.tta import TestTimeAugmented
 
-    model = load_model(checkpoint, device)
+    model = TestTimeAugmented(load_model(checkpoint, device)) if tta else load_model(checkpoint, device)
     known = model.task(task)
     progress = terminal_progress()
     with stop_on_interrupt() as should_stop:
@@ -121,14 +123,15 @@ def predict(
                     return
 
 
-def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path) -> None:
+def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: bool) -> None:
     from m2dino.data.fmuia import find_roots, read_root, tasks_of
     from m2dino.data.fmuia_output import OutputWriter
     from m2dino.evaluation import predict_rows
     from m2dino.predictor import load_model
     from m2dino.tasks import load_tasks
+    from m2dino.tta import TestTimeAugmented
 
-    model = load_model(checkpoint, device)
+    model = TestTimeAugmented(load_model(checkpoint, device)) if tta else load_model(checkpoint, device)
     rows = [row for root in find_roots(path) for row in read_root(root, labels=False)]
     tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
     unknown = [task_id for task_id in tasks if task_id not in model.tasks]

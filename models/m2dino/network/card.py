@@ -6,6 +6,7 @@ Reading a card reads the header of the file only, without torch.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -46,12 +47,15 @@ class TaskReport:
         Images trained on, and images held out that the metrics are of.
     metrics : dict of str to MetricValue
         Official names: DSC, HD, Accuracy, F1_macro, F1_weighted, MCC, AUC, IoU, MRE (px of the original image).
+    temperature : float
+        What the logits of its classes or pixels are divided by (see `m2dino.temperature`).
     """
 
     task: Task
     n_train: int
     n_val: int = 0
     metrics: dict[str, MetricValue] = field(default_factory=dict)
+    temperature: float = 1.0
 
     def headline(self) -> str:
         """Return one figure for people, such as "Dice 0.91 (0.89-0.93)"."""
@@ -128,7 +132,10 @@ class ModelCard:
 
 def _report(data: Mapping[str, Any]) -> TaskReport:
     metrics = {name: MetricValue(**value) for name, value in data["metrics"].items()}
-    return TaskReport(Task.from_dict(data["task"]), int(data["n_train"]), int(data["n_val"]), metrics)
+    temperature = float(data.get("temperature", 1.0))
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"a temperature of {temperature}")
+    return TaskReport(Task.from_dict(data["task"]), int(data["n_train"]), int(data["n_val"]), metrics, temperature)
 
 
 def read_card(path: Path) -> ModelCard:

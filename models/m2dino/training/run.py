@@ -24,12 +24,14 @@ from m2dino.network.pretrained import DINOV3_LICENCE, weights_licence
 from m2dino.network.stem_weights import start_stem
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
+from m2dino.training.checks import MOST_ROWS, HeldOut
 from m2dino.training.data import TrainingData, fingerprint
 from m2dino.training.loop import TrainResult, train
 from m2dino.training.processes import make_fabric
 from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import resume_path, run_folder
+from m2dino.training.temperatures import fit_temperatures
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ def run(
     if restart and fabric.is_global_zero:
         state_file.unlink(missing_ok=True)
     fabric.barrier()
+    held_out = LabelledFrames(data.val, data.tasks, architecture.image_size)
     result = train(
         net,
         LabelledFrames(data.train, data.tasks, architecture.image_size),
@@ -161,7 +164,7 @@ def run(
             [card.fingerprint, told["start"], told["held_out"], architecture.to_dict()], sort_keys=True
         ),
         folder=folder,
-        held_out=LabelledFrames(data.val, data.tasks, architecture.image_size),
+        held_out=held_out,
         on_progress=on_progress,
         should_stop=should_stop,
     )
@@ -176,6 +179,9 @@ def run(
         net = net.half().float()
     card = save_checkpoint(net, card, out, precision=precision)
     if not result.stopped:
+        fitted = fit_temperatures(net.to(fabric.device).eval(), HeldOut(held_out, MOST_ROWS))
+        reports = {task: replace(report, temperature=fitted.get(task, 1.0)) for task, report in reports.items()}
+        card = replace(card, tasks=reports)
         scores = evaluate_rows(
             Model(net, card, choose_device(device)),
             data.val,

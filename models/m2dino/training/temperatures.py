@@ -1,0 +1,59 @@
+"""Fitting each task's temperature on held-out rows, on letterboxed tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from m2dino.data.letterbox import resize_logits
+from m2dino.data.samples import collate_groups
+from m2dino.network.heads import ClassificationOutput, Output, SegmentationOutput
+from m2dino.network.model import M2Dino
+from m2dino.temperature import fit_temperature
+from m2dino.training.checks import HeldOut
+from m2dino.training.colabelled import SharedForward
+
+LEAST_IMAGES = 10
+PIXELS = 1024
+
+
+@torch.no_grad()
+def fit_temperatures(net: M2Dino, held_out: HeldOut) -> dict[str, float]:
+    """Return the temperature of each task of classification and segmentation that enough held-out images are of.
+
+    Parameters
+    ----------
+    net : M2Dino
+        In evaluation mode, on any device.
+    held_out : HeldOut
+    """
+    forward, device = SharedForward(net), next(net.parameters()).device
+    seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    images: dict[str, int] = {}
+    for tasks, keys in held_out.batches:
+        fitting = [task for task in tasks if net.tasks[task].type in ("classification", "segmentation")]
+        if not fitting:
+            continue
+        sample = collate_groups([held_out.frames.group(key) for key in keys])
+        outputs = forward(sample.image.to(device), fitting)
+        for task, target in zip(tasks, sample.targets, strict=True):
+            if task in outputs:
+                seen.setdefault(task, []).append(_pairs(outputs[task], target.to(device)))
+                images[task] = images.get(task, 0) + len(keys)
+    fitted = {}
+    for task, pairs in sorted(seen.items()):
+        if images[task] >= LEAST_IMAGES:
+            logits, truth = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+            fitted[task] = fit_temperature(logits, truth)
+    return fitted
+
+
+def _pairs(output: Output, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits (N, K) and true classes (N,) of images, or of pixels spread over them."""
+    if isinstance(output, ClassificationOutput):
+        return output.logits.cpu(), target.cpu()
+    assert isinstance(output, SegmentationOutput)
+    logits = resize_logits(output.logits, target.shape[-1]).movedim(1, -1).flatten(1, 2)
+    # An odd step, so that the pixels of one image do not lie in columns.
+    step = max(1, logits.shape[1] // PIXELS) | 1
+    return logits[:, ::step].flatten(0, 1).cpu(), target.flatten(1)[:, ::step].flatten().cpu()
