@@ -24,7 +24,7 @@ import json, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-import m2dino.network.heads, m2dino.training.checks
+import m2dino.network.heads, m2dino.training.checks, m2dino.training.processes
 from m2dino.network.config import Architecture
 from m2dino.tasks import builtin_tasks
 from m2dino.training.data import gather
@@ -36,10 +36,14 @@ def without_dropout(self, *args):
     self.dropout.p = 0.0
 m2dino.network.heads.ClassificationHead.__init__ = without_dropout
 m2dino.training.checks.STEPS_APART = 2
+m2dino.training.processes.has_bfloat16 = lambda device: False  # to compare to more than three digits
 root, out, architecture, settings = sys.argv[1:]
 run(gather([Path(root)], builtin_tasks()), Architecture(**json.loads(architecture)),
     TrainSettings.from_dict(json.loads(settings)), Path(out), device="cpu", workers=0)
 """
+# A constant added to a heatmap or to an attention changes nothing: its gradient is rounding, which Adam makes as large as
+# any other.
+NO_GRADIENT = ("heads.task_FUGC.body.2.bias", "heads.task_thyroid_nodule_det.body.2.bias", "attention.bias")
 
 
 def started(root: Path, out: Path, architecture: Architecture, processes: int) -> None:
@@ -66,10 +70,13 @@ def test_two_processes_equal_one_with_the_whole_batch(root: Path, small: Archite
     for processes in (1, 2):
         (tmp_path / str(processes)).mkdir()
         outs.append(tmp_path / str(processes) / "model.safetensors")
-        started(root, outs[-1], small, processes)
+        # Without the stem: its clipped activations turn a rounding into a step.
+        started(root, outs[-1], small.with_options(stem=""), processes)
     one, two = (read_tensors(run_folder(out) / "last.safetensors") for out in outs)
     assert one.keys() == two.keys()
     for key, value in one.items():
+        if key.endswith(NO_GRADIENT):
+            continue
         torch.testing.assert_close(two[key], value, atol=1e-5, rtol=1e-5, msg=key)
     configs = [json.loads((run_folder(out) / "config.json").read_text()) for out in outs]
     assert [config["run"].pop("processes") for config in configs] == [1, 2]
