@@ -77,21 +77,32 @@ def test_an_interrupt_saves_and_the_same_command_finishes(root: Path, tmp_path: 
     assert not resume_path(out).exists()
 
 
+def replace_stderr(result: subprocess.CompletedProcess[str], text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess(result.args, result.returncode, result.stdout, text)
+
+
 def test_training_starts_from_a_file_of_weights(root: Path, tmp_path: Path, inside: Run) -> None:
     torch.manual_seed(1)
     vit = timm.create_model("vit_tiny_patch16_dinov3_qkvb", num_classes=0)
     weights, out = tmp_path / "dinov3.safetensors", tmp_path / "model.safetensors"
     save_file(vit.state_dict(), weights)
     words = ("train", root, "--tasks", TASKS["classification"], "--epochs", 0.1, *SMALL)
-    done(*words, "--weights", weights, "-o", out, run=inside)
+    result = inside(*words, "--weights", weights, "-o", out)
+    assert result.returncode == 0
+    assert "DINOv3 License" in result.stderr, "told before the training"
     card = read_card(out)
+    assert card.training["start"].startswith("file ")
+    assert card.training["layer_decay"] == 0.85
     assert "DINOv3 License" in card.licence
     assert str(tmp_path) not in card.to_json()
     kept = load_model(out, "cpu").net.backbone.vit.patch_embed.state_dict()["proj.weight"]
     torch.testing.assert_close(kept, vit.state_dict()["patch_embed.proj.weight"], atol=1e-3, rtol=0)
 
     small = (*words[:2], "--preset", "small", *words[2:])
-    assert_one_sentence(inside(*small, "--weights", weights, "-o", tmp_path / "x"), str(weights), "another")
+    refused = inside(*small, "--weights", weights, "-o", tmp_path / "x")
+    told, _, said = refused.stderr.partition("\n")
+    assert "DINOv3 License" in told
+    assert_one_sentence(replace_stderr(refused, said), str(weights), "another")
     assert_one_sentence(inside(*words, "--weights", tmp_path / "none", "-o", tmp_path / "x"), "none", "no such")
 
 

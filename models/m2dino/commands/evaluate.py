@@ -32,6 +32,7 @@ def evaluate(
     limit: Annotated[int, typer.Option(min=0, help="So many rows of each task, spread evenly; 0 for all.")] = 0,
     per_image: Annotated[Path | None, typer.Option(help="Write a CSV file with the figures of every image.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a picture of each task's best and worst here.")] = None,
+    tta: Annotated[bool, typer.Option("--tta", help="Average over larger and mirrored views; slower.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: {type: {task: {metric: value}}}.")] = False,
 ) -> None:
@@ -42,7 +43,10 @@ def evaluate(
     from m2dino.predictor import load_model
     from m2dino.scoring import report
     from m2dino.tasks import load_tasks
+    from m2dino.tta import TestTimeAugmented
 
+    if predictions is not None and tta:
+        raise UsageError("--tta changes how a checkpoint predicts; with --predictions it has no meaning.")
     if predictions is not None and checkpoint:
         raise UsageError("Give --predictions or --checkpoint, not both.")
     if per_image is not None and per_image.is_dir():
@@ -60,6 +64,7 @@ def evaluate(
             notes += _strangers(reader, predictions, all_rows)
         else:
             model = load_model(checkpoint or "tiny", device)
+            model = TestTimeAugmented(model) if tta else model
             if tasks:
                 for task_id in dict.fromkeys(row.task_id for row in rows):
                     model.task(task_id)

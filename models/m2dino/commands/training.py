@@ -11,6 +11,7 @@ import typer
 
 from m2dino.commands.console import log_progress, stop_on_interrupt, terminal_progress
 from m2dino.errors import UsageError
+from m2dino.progress import ignore_progress
 from m2dino.tasks import load_tasks
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def train(
     from m2dino.network.config import preset as preset_of
     from m2dino.training.data import gather
     from m2dino.training.paradigms import partition
+    from m2dino.training.processes import is_first
     from m2dino.training.run import Start, finished, run
     from m2dino.training.settings import PAPER_LOSSES, LossSettings, TrainSettings
 
@@ -116,8 +118,13 @@ def train(
         early_stop=early_stop,
     )
     start = Start(pretrained, weights)
+    first = is_first()
     architecture = preset_of(preset).with_options(num_experts=experts, top_k=top_k, image_size=image_size)
     text = _card_text(card)
+    if given and first:
+        start.signature()  # a file that is not there has no licence
+        # Before they are fetched or read, so that there is time to think better of it.
+        print(f"Licence of what is trained from them: {start.weights_licence(architecture)}.", file=sys.stderr)
     wanted = [task.strip() for task in tasks.split(",") if task.strip()] or None
     data = gather(
         roots,
@@ -126,14 +133,15 @@ def train(
         task_ids=wanted,
         val_fraction=val_fraction,
         seed=seed,
-        on_progress=terminal_progress(),
+        on_progress=terminal_progress() if first else ignore_progress,
     )
-    if data.dropped:
+    if data.dropped and first:
         print(f"{data.dropped} training rows left out: their subjects are held out.", file=sys.stderr)
-    if data.left_out:
+    if data.left_out and first:
         print(f"{len(data.left_out)} rows left out, the first: {data.left_out[0]}", file=sys.stderr)
     parts = partition(data.tasks, paradigm)
     progress = log_progress(log_every) if log_every else terminal_progress()
+    progress = progress if first else ignore_progress
     with stop_on_interrupt() as should_stop:
         files = {name: out if paradigm == "all-task" else out / f"{name}.safetensors" for name in parts}
         done = {name: finished(data.only(parts[name]), architecture, settings, files[name], start) for name in parts}
@@ -142,7 +150,8 @@ def train(
         for name, task_ids in parts.items():
             file, there = files[name], done[name]
             if go_on and there is not None:
-                print_card(there, file)
+                if first:
+                    print_card(there, file)
                 continue
             made, result = run(
                 data.only(task_ids),
@@ -158,9 +167,11 @@ def train(
                 on_progress=progress,
                 should_stop=should_stop,
             )
-            print_card(made, file)
+            if first:
+                print_card(made, file)
             if result.stopped:
-                print("Stopped; repeat the command to go on from here.", file=sys.stderr)
+                if first:
+                    print("Stopped; repeat the command to go on from here.", file=sys.stderr)
                 return
 
 

@@ -42,6 +42,11 @@ def make_fabric(device: str = "auto") -> Fabric:
     return fabric
 
 
+def is_first() -> bool:
+    """Whether this is the process that writes and prints; known before Fabric is launched."""
+    return not TorchElasticEnvironment.detect() or os.environ["RANK"] == "0"
+
+
 def part_of(batch_size: int, fabric: Fabric) -> slice:
     """Return which images of each batch this process takes.
 

@@ -77,11 +77,14 @@ class Start:
 
     def licence(self, text: CardText, architecture: Architecture) -> str:
         """Return the licence for the card; what the weights ask for comes first."""
+        theirs = self.weights_licence(architecture)
+        return f"{theirs}; besides: {text.licence}" if theirs else text.licence
+
+    def weights_licence(self, architecture: Architecture) -> str:
+        """Return the licence that what is trained from these weights comes under; empty where there are none."""
         if self.weights is not None:
-            return f"that of the weights it started from (of Meta's: {DINOV3_LICENCE}); besides: {text.licence}"
-        if self.pretrained:
-            return f"{weights_licence(architecture.backbone)}; besides: {text.licence}"
-        return text.licence
+            return f"that of the weights it started from (of Meta's: {DINOV3_LICENCE})"
+        return weights_licence(architecture.backbone) if self.pretrained else ""
 
 
 def finished(
