@@ -70,7 +70,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
 
 
 def test_each_block_learns_slower_than_the_next(small: Architecture) -> None:
-    net = M2Dino(small, [builtin_tasks()["FUGC"]])
+    net = M2Dino(small.with_options(stem=""), [builtin_tasks()["FUGC"]])
     settings = TrainSettings(epochs=1, encoder_lr=1e-3, head_lr=7e-3, layer_decay=0.5, weight_decay=0.1)
     groups = parameter_groups(net, settings)
     rate = {id(p): group["peak"] for group in groups for p in group["params"]}  # type: ignore[attr-defined]
