@@ -18,7 +18,7 @@ import torch
 from m2dino.data.samples import LabelledFrames
 from m2dino.errors import TrainingError, UsageError
 from m2dino.network.card import ModelCard, TaskReport, read_card
-from m2dino.network.checkpoint import load_checkpoint, read_tensors
+from m2dino.network.checkpoint import load_checkpoint, read_tensors, write_tensors
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
@@ -29,7 +29,7 @@ from m2dino.training.loop import TrainResult, train
 from m2dino.training.run import CardText, Start, finished, run
 from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
-from m2dino.training.state import read_about, resume_path, run_folder
+from m2dino.training.state import FORMAT, read_about, resume_path, run_folder
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
@@ -407,3 +407,15 @@ def test_temperatures_are_fitted_on_the_held_out_rows_and_kept_in_the_card(
     held = HeldOut(LabelledFrames(part.val, part.tasks, small.image_size), 64)
     again = temperatures.fit_temperatures(net, held)
     assert again == pytest.approx({task: found[task] for task in again}, rel=1e-3)
+
+
+def test_a_state_of_another_version_is_named(data: TrainingData, small: Architecture, tmp_path: Path) -> None:
+    out = tmp_path / "model.safetensors"
+    part = data.only([TASKS["detection"]])
+    run(part, small, SETTINGS, out, device="cpu", workers=0, should_stop=after(1))
+    state = resume_path(out)
+    about = read_about(state)
+    del about["checks"]
+    write_tensors(read_tensors(state), {"format": FORMAT, "about": json.dumps(about)}, state)
+    with pytest.raises(TrainingError, match="another version"):
+        run(part, small, SETTINGS, out, device="cpu", workers=0)

@@ -386,10 +386,15 @@ class _Loop:
                 "finish it, or start anew with --restart."
             )
         load_state(self.state_file, self.weights, self.average, self.optimizer)
-        self.clock.go_on(int(about["step"]), float(about["seconds"]))
-        self.losses, self.bad = dict(about["losses"]), dict(about["bad"])
-        self.pace.done, self.pace.seconds = int(about["checked"]), float(about["check_seconds"])
-        self.history, self.checked_batches = History(about["checks"]), about["check_batches"]
+        try:
+            self.clock.go_on(int(about["step"]), float(about["seconds"]))
+            self.losses, self.bad = dict(about["losses"]), dict(about["bad"])
+            self.pace.done, self.pace.seconds = int(about["checked"]), float(about["check_seconds"])
+            self.history, self.checked_batches = History(about["checks"]), about["check_batches"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(
+                f"{self.state_file}: an interrupted run of another version of this program; start anew with --restart."
+            ) from error
 
     def _rate(self) -> float:
         return max(float(group["lr"]) for group in self.optimizer.param_groups)
