@@ -32,7 +32,14 @@ HEIGHT, WIDTH = 60, 84
 SIZE = 64
 """Side of the networks' input, px."""
 SMALL = preset("tiny").with_options(
-    image_size=SIZE, num_experts=2, moe_from=9, decoder_width=16, detail_width=8, task_dim=8
+    # A stem from random weights only stands in the way.
+    stem="",
+    image_size=SIZE,
+    num_experts=2,
+    moe_from=9,
+    decoder_width=16,
+    detail_width=8,
+    task_dim=8,
 )
 """The tiny preset, made smaller where that costs nothing of what is tested."""
 
