@@ -11,7 +11,7 @@ import typer
 
 from m2dino.errors import M2DinoError
 
-COMMANDS = ("tasks", "loops", "predict", "evaluate", "training", "finetune", "dataset", "checkpoint", "deid")
+COMMANDS = ("tasks", "loops", "predict", "evaluate", "training", "finetune", "dataset", "export", "checkpoint", "deid")
 
 
 def build_app() -> typer.Typer:

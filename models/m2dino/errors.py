@@ -112,3 +112,11 @@ class TooLittleDataError(TrainingError):
 
 class DeviceError(M2DinoError):
     """The asked-for device is not there."""
+
+
+class ExportError(M2DinoError):
+    """Annotations cannot be written in the form that was asked for."""
+
+
+class MissingExtraError(ExportError):
+    """An optional package is needed; the message says what to install."""

@@ -107,6 +107,11 @@ class ImageLoop(CineLoop):
     def __len__(self) -> int:
         return len(self._files) * self._pages
 
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names of the files in frame order; they may hold a patient's name: for finding a frame by its name only."""
+        return tuple(file.name for file in self._files)
+
     def _decode(self, index: int) -> Frame:
         file = self._files[index // self._pages]
         what = f"Frame {index} of {self.path}" if self._pages > 1 else str(file)

@@ -55,18 +55,29 @@ def check(
 
 @dataset_app.command("import")
 def import_(
-    root: Annotated[Path, typer.Argument(help="A data set in the FM_UIA layout.")],
+    root: Annotated[Path, typer.Argument(help="A data set in the FM_UIA layout, or a COCO file of a loop.")],
     task: Annotated[str, typer.Option(help="Id of the task whose rows are taken.")],
     output: _Output,
     limit: Annotated[int | None, typer.Option(min=1, help="Take only the first N rows.")] = None,
     task_file: Annotated[
         list[Path] | None, typer.Option(help="A TOML file of your own tasks; may be repeated.")
     ] = None,
+    loop: Annotated[Path | None, typer.Option(help="The loop whose frames the labels are of.")] = None,
+    first_frame: Annotated[
+        int, typer.Option(min=0, help="The number of that loop's first frame in the names of the images.")
+    ] = 0,
+    frame_axis: Annotated[str, typer.Option(help="The axis of a volume or array that counts its frames.")] = "",
 ) -> None:
     """Turn labelled rows into accepted records of a store, which is made where there is none.
 
-    A task id that is not known becomes your own task. Of a folder with train and val, only train is taken.
+    Without --loop each image is a loop of its own, and its task, if not known, becomes your own; of a folder with train
+    and val, only train is taken. With --loop the labels become those of the loop's frames.
     """
+    if loop is not None:
+        _import_for_loop(root, task, output, limit, task_file or [], loop, first_frame, frame_axis)
+        return
+    if root.is_file():
+        raise UsageError(f"{root}: say with --loop which loop its images are of.")
     from m2dino.data.fmuia import find_roots, read_root, tasks_of
     from m2dino.data.store import Store
     from m2dino.data.store_import import import_rows
@@ -85,6 +96,43 @@ def import_(
     notes = [f"{done.known} were there already"] * bool(done.known)
     notes += [f"{done.repeated} repeated an earlier picture"] * bool(done.repeated)
     print(f"{output}: {done.saved} rows of {task} saved{''.join(f', {note}' for note in notes)}.")
+
+
+def _import_for_loop(
+    source: Path,
+    task: str,
+    output: Path,
+    limit: int | None,
+    task_files: list[Path],
+    path: Path,
+    first_frame: int,
+    frame_axis: str,
+) -> None:
+    from itertools import islice
+
+    from m2dino.cine import open_loop
+    from m2dino.data.fmuia import find_roots, read_root, tasks_of
+    from m2dino.data.store import Store
+    from m2dino.data.store_import import import_values
+    from m2dino.export import read_coco, read_fmuia
+    from m2dino.tasks import load_tasks
+
+    known = load_tasks(task_files)
+    loop = open_loop(path, frame_axis or None)
+    try:
+        if source.is_dir():
+            root = find_roots(source)[0]
+            definition = tasks_of(read_root(root, [task]), known).get(task) or known[task]
+            values = read_fmuia(root, definition, loop, first_frame)
+        else:
+            definition = known[task]
+            values = read_coco(source, definition, loop, first_frame)
+        with Store.open(output, create=True) as store:
+            done = import_values(store, loop, definition, dict(islice(values.items(), limit)), _progress)
+    finally:
+        loop.close()
+    already = f", {done.known} were there already" if done.known else ""
+    print(f"{output}: {done.saved} frames of {task} saved{already}.")
 
 
 @dataset_app.command("export")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from m2dino.cine.loop import CineLoop
 from m2dino.cine.opening import open_loop
 from m2dino.data.records import Record
 from m2dino.data.row_values import label_value
@@ -14,7 +15,7 @@ from m2dino.data.store import Store
 from m2dino.errors import DatasetError
 from m2dino.progress import OnProgress, ignore_progress
 from m2dino.tasks import Task
-from m2dino.values import Mask
+from m2dino.values import Mask, Value
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,39 @@ def import_rows(store: Store, rows: Sequence[Row], task: Task, on_progress: OnPr
             loop.close()
     on_progress(len(rows), len(rows), "")
     return Imported(saved, known, len(rows) - saved - known)
+
+
+def import_values(
+    store: Store, loop: CineLoop, task: Task, values: Mapping[int, Value], on_progress: OnProgress = ignore_progress
+) -> Imported:
+    """Save values of a loop's frames as accepted records; safe to break off and to repeat.
+
+    Parameters
+    ----------
+    store : Store
+    loop : CineLoop
+    task : Task
+    values : mapping of int to Mask, Box, Keypoints or ClassProbabilities
+        By frame; see `m2dino.export.read_coco` and `read_fmuia`.
+
+    Raises
+    ------
+    FrameDecodeError
+        A frame's picture cannot be decoded; frames before it are saved.
+    StoreWriteError
+        The disk is full or read-only; frames before are saved.
+    """
+    saved = known = 0
+    for done, (frame, value) in enumerate(values.items()):
+        on_progress(done, len(values), "importing")
+        before = store.get(loop.identity, frame, task.id)
+        if before is not None and before.value == value:
+            known += 1
+            continue
+        store.save(Record(loop.identity, frame, task.id, "accepted", value), loop[frame], task)
+        saved += 1
+    on_progress(len(values), len(values), "")
+    return Imported(saved, known, 0)
 
 
 def _subject(row: Row) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -119,6 +119,19 @@ class StoreReader:
             (task_id, loop_id),
         )
         return dict(rows)
+
+    def labelled(self, task_id: str, fates: Collection[Fate] = ("edited", "accepted")) -> dict[str, list[int]]:
+        """Return the frames of a task with one of these fates by loop id, in order; interpolated ones are left out."""
+        rows = self._query(
+            "SELECT l.loop_id, l.frame, r.fate FROM latest l JOIN records r ON r.id = l.record"
+            " WHERE l.task_id = ? AND r.interpolated = 0 AND r.fate != 'withdrawn' ORDER BY l.loop_id, l.frame",
+            (task_id,),
+        )
+        found: dict[str, list[int]] = {}
+        for loop_id, frame, fate in rows:
+            if fate in fates:
+                found.setdefault(loop_id, []).append(frame)
+        return found
 
     def counts(self, task_id: str) -> Counts:
         """Return how many frames of a task have which fate."""

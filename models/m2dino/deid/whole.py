@@ -54,9 +54,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         part.mkdir(parents=True)
         yield part
-        for file in part.iterdir():
-            with file.open("rb+") as written:
-                os.fsync(written.fileno())
+        for file in part.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as written:
+                    os.fsync(written.fileno())
         os.rename(part, target)
         sync_folder(target.parent)
     except OSError as error:
