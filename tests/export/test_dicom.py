@@ -226,9 +226,25 @@ def test_a_file_without_an_instance_uid_cannot_be_referred_to(tmp_path: Path) ->
     del data.SOPInstanceUID
     data.save_as(path)
     annotated = annotated_loop(open_loop(path), TASKS["detection"], [(0, Box(1, 2, 3, 4), "edited")])
+    export_annotations([annotated], tmp_path / "by meta", "dicom-sr", PatientOptions(keep=True))
+    (report,) = (tmp_path / "by meta").iterdir()
+    assert data.file_meta.MediaStorageSOPInstanceUID in str(dcmread(report))
+    del data.file_meta.MediaStorageSOPInstanceUID
+    data.save_as(path)
     with pytest.raises(ExportError, match="has no SOP Instance UID"):
         export_annotations([annotated], tmp_path / "out", "dicom-sr")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("sop_class", ["1.2.840.10008.5.1.4.1.1.3", "1.2.840.113543.6.6.1.3.10002"])
+def test_classes_that_are_retired_or_private_are_referred_to(tmp_path: Path, sop_class: str) -> None:
+    loop = open_loop(dicom_loop(tmp_path / "a.dcm", SOPClassUID=sop_class))
+    for to, kind in (("dicom-sr", "detection"), ("dicom-seg", "segmentation")):
+        annotated = annotated_loop(loop, TASKS[kind], [(0, value_of(kind, 0), "edited")])
+        export_annotations([annotated], tmp_path / to, to)  # type: ignore[arg-type]
+        (path,) = (tmp_path / to).iterdir()
+        told = [element.value for element in dcmread(path).iterall() if element.keyword == "ReferencedSOPClassUID"]
+        assert set(told) == {sop_class}
 
 
 def test_annotations_without_a_shape_make_no_report(setup: Setup, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class Store(StoreReader):
         definition = task or known
         if definition is None or definition.id != record.task_id:
             raise ValueError(f"the store does not know the task {record.task_id}: pass its definition")
-        size = self._frame_size(record.loop_id, record.frame)
+        size = self.frame_size(record.loop_id, record.frame)
         check_fits(record, definition, size or (frame.shape[:2] if frame is not None else None))
         stored = replace(record, created=record.created or datetime.now(UTC).isoformat(timespec="seconds"))
         value = encode_value(stored.value) if stored.value is not None else None

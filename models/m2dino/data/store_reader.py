@@ -169,6 +169,11 @@ class StoreReader:
         except DatasetError as error:
             raise StoreError(str(error)) from error
 
+    def frame_size(self, loop_id: str, frame: int) -> tuple[int, int] | None:
+        """Return (height, width) of a frame whose picture the store holds, without reading it; else None."""
+        rows = self._query("SELECT height, width FROM frames WHERE loop_id = ? AND frame = ?", (loop_id, frame))
+        return rows[0] if rows else None
+
     def holdout(self, task_id: str) -> dict[tuple[str, int], bool]:
         """Return the frames, by (loop_id, frame), whose side is fixed: True is held out for validation."""
         rows = self._query("SELECT loop_id, frame, held FROM holdout WHERE task_id = ?", (task_id,))
@@ -237,7 +242,3 @@ class StoreReader:
             )
         except M2DinoError as error:
             raise StoreError(str(error)) from error
-
-    def _frame_size(self, loop_id: str, frame: int) -> tuple[int, int] | None:
-        rows = self._query("SELECT height, width FROM frames WHERE loop_id = ? AND frame = ?", (loop_id, frame))
-        return rows[0] if rows else None

@@ -30,7 +30,7 @@ from m2dino.cine.dicom_header import silenced
 from m2dino.colours import colour
 from m2dino.export.annotated import AnnotatedLoop
 from m2dino.export.concepts import category_of, concept_of
-from m2dino.export.dicom_source import read_source, say_whose
+from m2dino.export.dicom_source import finish, read_source
 from m2dino.export.identity import PatientOptions
 from m2dino.tasks import Task
 from m2dino.values import Mask
@@ -85,13 +85,10 @@ def segmentation(loop: AnnotatedLoop, patient: PatientOptions) -> Dataset:
             software_versions=__version__,
             device_serial_number="0",  # it has to be there, and a program has none
         )
-    for element in seg.iterall():
-        if element.keyword == "ReferencedSOPClassUID":
-            element.value = reference.SOPClassUID
     _put_frames(seg, loop, reference)
     seg.PixelData = packed + b"\0" * (len(packed) % 2)
     with silenced():
-        say_whose(seg, source, patient)
+        finish(seg, source, patient)
     return seg
 
 

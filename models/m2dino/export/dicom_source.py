@@ -9,7 +9,7 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, generate_uid
+from pydicom.uid import UID, UltrasoundImageStorage, UltrasoundMultiFrameImageStorage, generate_uid
 
 from m2dino.cine.dicom_header import HEADER_DAMAGE, CheckedStream, read_header, silenced
 from m2dino.cine.loop import CineLoop
@@ -42,12 +42,16 @@ class Source:
     Attributes
     ----------
     reference : Dataset
-        It stands for the file in references: UIDs, class and size; patient and study are empty.
+        It stands for the file while highdicom builds: UIDs and size are its own; patient and study are empty, and the
+        class is that of ultrasound loops or stills, since highdicom knows no retired or private ones.
+    sop_class : str
+        The file's own class; `finish` puts it into the references.
     patient : dict
         Patient and study by keyword, where they are to be kept; else empty.
     """
 
     reference: Dataset
+    sop_class: str
     patient: dict[str, Any]
 
 
@@ -72,20 +76,23 @@ def read_source(loop: CineLoop, options: PatientOptions) -> Source:
             kept = {keyword: found[keyword].value for keyword in _PATIENT if options.keep and keyword in found}
             patient = {key: str(value) if key.endswith("Name") and value else value for key, value in kept.items()}
             uids = {keyword: str(found.get(keyword) or "").strip() for keyword in _UIDS}
+            # Some files say it in the file meta information alone.
+            uids["SOPInstanceUID"] = uids["SOPInstanceUID"] or found.file_meta.get("MediaStorageSOPInstanceUID", "")
+            sop_class = str(technical["SOPClassUID"] or found.file_meta.get("MediaStorageSOPClassUID", ""))
     except HEADER_DAMAGE:
         raise ExportError(
             f"{loop.path} has a damaged header, so no file can refer to it; export the loop again."
         ) from None
     finally:
         header.source.close()
-    if not uids["SOPInstanceUID"] or not technical["SOPClassUID"]:
+    if not uids["SOPInstanceUID"] or not sop_class:
         raise ExportError(
             f"{loop.path} has no SOP Instance UID, so no DICOM file can refer to it; choose another format."
         )
     reference = Dataset()
     reference.SpecificCharacterSet = "ISO_IR 192"
     reference.Rows, reference.Columns = loop.height, loop.width
-    reference.SOPClassUID = technical["SOPClassUID"]
+    reference.SOPClassUID = UltrasoundMultiFrameImageStorage if len(loop) > 1 else UltrasoundImageStorage
     for keyword, uid in uids.items():
         setattr(reference, keyword, UID(options.uid(uid)) if uid else generate_uid(prefix=None))
     for keyword in _PATIENT:
@@ -95,17 +102,20 @@ def read_source(loop: CineLoop, options: PatientOptions) -> Source:
         if _METHOD.fullmatch(str(technical["LossyImageCompressionMethod"] or "")):
             reference.LossyImageCompressionMethod = technical["LossyImageCompressionMethod"]
             reference.LossyImageCompressionRatio = technical["LossyImageCompressionRatio"]
-    return Source(reference, patient)
+    return Source(reference, sop_class, patient)
 
 
-def say_whose(data: Dataset, source: Source, options: PatientOptions) -> None:
-    """Write into a result the patient that was to be kept, or that it does not say whose it is (PS3.15 E.1.1)."""
+def finish(data: Dataset, source: Source, options: PatientOptions) -> None:
+    """Write into a result the class of what it refers to, and the patient or that it does not say whose it is."""
+    for element in data.iterall():
+        if element.keyword == "ReferencedSOPClassUID":
+            element.value = UID(source.sop_class)
     data.SpecificCharacterSet = source.reference.SpecificCharacterSet
     if options.keep:
         for keyword, value in source.patient.items():
             setattr(data, keyword, value)
         return
-    code = Dataset()
+    code = Dataset()  # as PS3.15 E.1.1 asks for
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = BASIC_PROFILE[0], "DCM", BASIC_PROFILE[1]
     data.PatientIdentityRemoved = "YES"
     data.DeidentificationMethod = "m2dino export"

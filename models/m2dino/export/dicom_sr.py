@@ -24,7 +24,7 @@ from m2dino.errors import ExportError
 from m2dino.export.annotated import AnnotatedLoop, Annotation
 from m2dino.export.concepts import concept_of, private
 from m2dino.export.dicom_seg import MAKER
-from m2dino.export.dicom_source import read_source, say_whose
+from m2dino.export.dicom_source import finish, read_source
 from m2dino.export.identity import PatientOptions
 from m2dino.export.measures import Measure, area_of, lengths_between, sides_of
 from m2dino.export.outlines import pieces_of
@@ -98,7 +98,7 @@ def report(loop: AnnotatedLoop, patient: PatientOptions) -> Dataset | None:
             is_verified=False,
             series_description=f"{loop.task.title[:48]} (m2dino)",
         )
-        say_whose(document, source, patient)
+        finish(document, source, patient)
     return document
 
 

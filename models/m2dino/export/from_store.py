@@ -114,12 +114,13 @@ def _known_tasks(store: StoreReader, tasks: Sequence[str], known: Mapping[str, T
 
 
 def _annotated(store: StoreReader, task: Task, loop_id: str, frames: list[int], loop: CineLoop | None) -> AnnotatedLoop:
-    height, width = store.frame(loop_id, frames[0]).shape[:2]
+    size = store.frame_size(loop_id, frames[0])
+    assert size is not None, "the store keeps the picture of every labelled frame"
     return AnnotatedLoop(
         loop_id,
         task,
         tuple(frames),
-        (height, width),
+        size,
         partial(_read, store, loop_id, task.id),
         partial(store.frame, loop_id),
         loop,
