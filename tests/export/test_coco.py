@@ -207,6 +207,7 @@ FIRST = ["a_10.png"]
         (FIRST, [], NODULE, TASKS["detection"], "no annotation in it is of this loop"),
         (FIRST, [BOX], [{"id": 1, "name": "lumen"}], LUMEN, "annotation without a mask"),
         (FIRST, [BOX], NODULE, TASKS["regression"], "keypoints without names .* 'internal os'"),
+        (FIRST, [BOX], [{"id": 1, "keypoints": 1}], TASKS["regression"], "keypoints without names"),
         (FIRST, [BOX], NODULE, TASKS["classification"], "no place for the class"),
     ],
 )
@@ -235,3 +236,34 @@ def test_an_image_of_another_size_and_a_file_that_is_none_are_refused(images: Ci
             read_coco(path, TASKS["detection"], images)
     with pytest.raises(DatasetError, match="cannot be read"):
         read_coco(tmp_path / "none.json", TASKS["detection"], images)
+
+
+JUNK = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-3, 2**70), st.floats(), st.text(max_size=3)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=2)),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(("segmentation", "detection", "regression")))
+def test_a_damaged_file_is_read_or_refused_in_words(setup: Setup, data: st.DataObject, kind: str) -> None:
+    """Anything may stand anywhere: the result is values that fit the loop, or one sentence."""
+    task = TASKS[kind]
+    entry: dict[str, Any] = {"id": 1, "image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0}
+    entry["segmentation"] = {"size": [HEIGHT, WIDTH], "counts": [5, HEIGHT * WIDTH - 5]}
+    entry["keypoints"] = [1, 2, 2, 3, 4, 1]
+    image: dict[str, Any] = {"id": 7, "file_name": "a_1.png", "height": HEIGHT, "width": WIDTH}
+    names = list(task.label_names)
+    category: dict[str, Any] = {"id": 1, "name": names[-1], "keypoints": names}
+    content: dict[str, Any] = {"images": [image], "annotations": [entry], "categories": [category]}
+    places: list[Any] = [content, image, entry, category, entry["segmentation"]]
+    for _ in range(data.draw(st.integers(1, 2))):
+        place = data.draw(st.sampled_from(places))
+        place[data.draw(st.sampled_from([*place, "loop_id", "frame", "fate", "box"]))] = data.draw(JUNK)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.json"
+        path.write_text(json.dumps(content))
+        with contextlib.suppress(DatasetError):
+            found = read_coco(path, task, setup.loop)
+            assert annotated_loop(setup.loop, task, [(f, value, "edited") for f, value in found.items()]).frames

@@ -78,24 +78,32 @@ def import_(
         return
     if root.is_file():
         raise UsageError(f"{root}: say with --loop which loop its images are of.")
-    from m2dino.data.fmuia import find_roots, read_root, tasks_of
+    from m2dino.data.fmuia import read_root, tasks_of
     from m2dino.data.store import Store
     from m2dino.data.store_import import import_rows
     from m2dino.tasks import load_tasks
 
-    roots = find_roots(root)
-    if len(roots) > 1 and roots[0].name != "train":
-        raise UsageError(f"{root} holds {len(roots)} data sets; choose one of them.")
-    rows = read_root(roots[0], [task])
+    chosen = _one_root(root)
+    rows = read_root(chosen, [task])
     if not rows:
-        found = sorted({row.task_id for row in read_root(roots[0])})
-        raise DatasetError(f"{roots[0]}: no row of the task {task!r}; there are {', '.join(found) or 'none at all'}.")
+        found = sorted({row.task_id for row in read_root(chosen)})
+        raise DatasetError(f"{chosen}: no row of the task {task!r}; there are {', '.join(found) or 'none at all'}.")
     definition = tasks_of(rows, load_tasks(task_file or ()))[task]
     with Store.open(output, create=True) as store:
         done = import_rows(store, rows[:limit], definition, _progress)
     notes = [f"{done.known} were there already"] * bool(done.known)
     notes += [f"{done.repeated} repeated an earlier picture"] * bool(done.repeated)
     print(f"{output}: {done.saved} rows of {task} saved{''.join(f', {note}' for note in notes)}.")
+
+
+def _one_root(path: Path) -> Path:
+    """Return the data set at `path`, of a folder with train and val the first."""
+    from m2dino.data.fmuia import find_roots
+
+    roots = find_roots(path)
+    if len(roots) > 1 and roots[0].name != "train":
+        raise UsageError(f"{path} holds {len(roots)} data sets; choose one of them.")
+    return roots[0]
 
 
 def _import_for_loop(
@@ -111,7 +119,7 @@ def _import_for_loop(
     from itertools import islice
 
     from m2dino.cine import open_loop
-    from m2dino.data.fmuia import find_roots, read_root, tasks_of
+    from m2dino.data.fmuia import read_root, tasks_of
     from m2dino.data.store import Store
     from m2dino.data.store_import import import_values
     from m2dino.export import read_coco, read_fmuia
@@ -121,7 +129,7 @@ def _import_for_loop(
     loop = open_loop(path, frame_axis or None)
     try:
         if source.is_dir():
-            root = find_roots(source)[0]
+            root = _one_root(source)
             definition = tasks_of(read_root(root, [task]), known).get(task) or known[task]
             values = read_fmuia(root, definition, loop, first_frame)
         else:

@@ -78,7 +78,7 @@ class _Reader:
             self.fail("this is no COCO file: it needs the lists images, annotations and categories, each with its ids.")
         if set(of_image) - set(images) or used - set(categories):
             self.fail("an annotation refers to an image or a category that is not in the file.")
-        own = {number: self._label_of(categories[number]) for number in sorted(used)}
+        own = {number: self._label_of(categories[number]) for number in categories if number in used}
         values: dict[int, Value] = {}
         for number, image in images.items():
             try:
@@ -114,7 +114,8 @@ class _Reader:
         names = [name.casefold() for name in self.task.label_names]
         skipped = 1 if self.task.type == "segmentation" else 0
         if self.task.type == "regression":
-            theirs = [str(name) for name in category.get("keypoints") or []]
+            listed = category.get("keypoints")
+            theirs = [str(name) for name in listed] if isinstance(listed, list) else []
             if sorted(name.casefold() for name in theirs) != sorted(names):
                 self._mismatch("keypoints", theirs, self.task.label_names)
             return [names.index(name.casefold()) for name in theirs]
