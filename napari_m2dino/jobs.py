@@ -111,8 +111,8 @@ class PredictionJobs(QObject):
         """Ask the running prediction to end; it does so within a batch."""
         self._cancelled.set()
 
-    def stop(self, timeout_s: float = 5.0) -> bool:
-        """End the thread; return whether it ended in time."""
+    def stop(self, timeout_s: float = 0.5) -> bool:
+        """End the thread; return whether it ended in time. One that is loading PyTorch takes longer: nobody waits."""
         self.generation += 1
         self.cancel()
         return self._thread.stop(timeout_s)

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QWidget
 
+INCONSISTENT_UNITS = "Inconsistent units across layers; units will not be used for rendering."
+"""What napari says as a warning when some layers are in a length and others in pixels."""
+
 
 def forget_undo(layer: Labels) -> None:
     """Empty the undo history of a Labels layer.

@@ -82,6 +82,7 @@ class M2DinoDock(QWidget):
         self.destroyed.connect(self._end)
         application = QApplication.instance()
         assert application is not None
+        self._application = application
         application.aboutToQuit.connect(self._end)
 
     def _lay_out(self) -> None:
@@ -187,6 +188,8 @@ class M2DinoDock(QWidget):
         self._bound.clear()
         text_overlay(self.viewer).visible = False
         self.workshop.close()
+        # The application would keep the workshop, and with it the viewer and its loops, to the end of the program.
+        self._application.aboutToQuit.disconnect(self._end)
 
     def event(self, event: QEvent | None) -> bool:
         # napari takes the dock's content out of its frame when the frame is closed, and says nothing else.

@@ -16,6 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["NAPARI_ASYNC"] = "0"
 
 from m2dino.tasks import load_tasks
+from napari.utils.notifications import notification_manager
 from napari.viewer import Viewer
 from pydicom.examples import get_path
 
@@ -58,6 +59,12 @@ class Hand:
         autosave.after_all(done.set)
         self.qtbot.waitUntil(done.is_set, timeout=10_000)
         self.qtbot.wait(50)  # what the writer thread said last is heard
+
+
+@pytest.fixture(autouse=True)
+def nothing_told_before() -> None:
+    """What napari has told a person belongs to one test: napari keeps it for as long as the program runs."""
+    notification_manager.records.clear()
 
 
 @pytest.fixture

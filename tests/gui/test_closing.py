@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -104,3 +107,111 @@ def test_another_tab_in_front_is_not_closing(echo_dock: M2DinoDock, qtbot: QtBot
     echo_dock.viewer.window.add_dock_widget(QWidget(), name="another", tabify=True)
     qtbot.wait(200)
     assert not echo_dock.workshop.closed
+
+
+EXIT_CODE = """
+import os, sys, time
+from pathlib import Path
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QApplication
+viewer = Viewer(show=True)
+from napari_m2dino.widgets.dock import M2DinoDock
+dock = M2DinoDock(viewer)
+viewer.window.add_dock_widget(dock)
+begun = time.monotonic()
+while sys.argv[1] not in sys.modules:
+    assert time.monotonic() < begun + 120, "the model was never loaded"
+    QApplication.processEvents()
+    time.sleep(0.002)
+viewer.close()
+print("model ready", bool(dock.workshop.predicting.device))
+"""
+
+
+@pytest.mark.parametrize("module", ["torch", "torch.nn"])
+def test_the_program_may_end_while_the_model_is_loading(dataset: Path, module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EXIT_CODE, module],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "M2DINO_DATASET": str(dataset)},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "model ready False" in done.stdout
+    assert "terminate called" not in done.stderr
+    assert "while loading the model" not in done.stderr
+
+
+STILL_AT_WORK = """
+import sys, threading, time
+from napari_m2dino.background import BackgroundThread
+kind, written = sys.argv[1], []
+thread = BackgroundThread("work")
+def for_ever():
+    while True:
+        try:
+            time.sleep(0.01)
+        except BaseException:
+            if kind == "catches once": written.append(1)
+            if len(written) != 1: raise
+def saving():
+    time.sleep(0.5)
+    print("saved", flush=True)
+begun = threading.Event()
+def job():
+    begun.set()
+    saving() if kind == "finishing" else for_ever()
+thread.submit(job)
+begun.wait(10)
+if kind == "finishing":
+    thread.stop(0, finish=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["endless", "catches once", "finishing"])
+def test_a_thread_still_at_work_ends_before_the_program_does(kind: str) -> None:
+    code = (
+        "import atexit, threading\n"
+        # Called after those that are registered later: what is alive now, the interpreter would end by force.
+        "atexit.register(lambda: print('left', [t.name for t in threading.enumerate()][1:]))\n" + STILL_AT_WORK
+    )
+    done = subprocess.run([sys.executable, "-c", code, kind], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[-2] == "left []"
+    assert ("saved" in done.stdout) == (kind == "finishing")
+
+
+LETS_GO = """
+import gc, time, weakref
+from napari.viewer import Viewer
+from qtpy.QtWidgets import QApplication
+viewer = Viewer(show=True)
+from napari_m2dino.widgets.dock import M2DinoDock
+def wait(until):
+    end = time.monotonic() + 60
+    while not until() and time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.01)
+    return until()
+dock = M2DinoDock(viewer)
+viewer.window.add_dock_widget(dock)
+dock.workshop.open_sample()
+assert wait(lambda: dock.workshop.desk.loop is not None)
+kept = {"workshop": weakref.ref(dock.workshop), "loop": weakref.ref(dock.workshop.desk.loop)}
+viewer.window.remove_dock_widget(dock)
+del dock
+viewer.layers.clear()
+print(wait(lambda: gc.collect() >= 0 and not any(one() for one in kept.values())))
+viewer.close()
+"""
+
+
+def test_a_closed_dock_lets_go_of_what_it_worked_with(dataset: Path) -> None:
+    # In a process of its own, for pytest keeps what a test's fixtures made.
+    environment = {**os.environ, "M2DINO_DATASET": str(dataset)}
+    code = [sys.executable, "-c", LETS_GO]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=240, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == "True"

