@@ -118,6 +118,16 @@ def test_a_head_by_mask_and_by_points_agree() -> None:
     assert age.value == pytest.approx(8.96 + 0.54 * cm + 0.0003 * cm**3)
 
 
+def test_a_stray_piece_spoils_no_diameter() -> None:
+    lumen = ellipse(30, 20, 0.4, (1, 1))
+    stray = ellipse(8, 8, 0, (1, 1), (60, 70))
+    clean, spoilt = (
+        figures(mask(region), TASKS["carotid_artery"], BlankLoop(pixel=(1, 1))) for region in (lumen, lumen | stray)
+    )
+    assert spoilt["lumen diameter"] == clean["lumen diameter"]
+    assert spoilt["lumen area"].value == clean["lumen area"].value + stray.sum()
+
+
 def test_half_a_head_has_no_circumference() -> None:
     half = ellipse(80, 62, 0, (1, 1)) & (np.indices(SHAPE)[1] < 85)
     notched = half | (ellipse(80, 62, 0, (1, 1)) & (np.indices(SHAPE)[0] < 60))

@@ -17,7 +17,7 @@ from m2dino.measure.cycle import relative_change
 from m2dino.measure.fetal import femur, head_from_mask, head_from_points
 from m2dino.measure.lines import angle_of_progression, length
 from m2dino.measure.pelvis import progression_from_mask
-from m2dino.measure.regions import extent, region_measurements
+from m2dino.measure.regions import extent, largest_piece, region_measurements
 from m2dino.measure.result import Measurement
 from m2dino.measure.scale import Floats, Scale
 from m2dino.measure.ventricle import volume
@@ -29,11 +29,14 @@ from m2dino.values import Box, Keypoints, Mask, Value
 Labels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Found = tuple[Measurement, ...]
 
+# A stray piece would spoil an axis or an ellipse: anatomy is measured on the largest piece of a class.
 _MASKS: dict[str, Callable[[Labels, Scale], Found]] = {
-    "fetal_head": lambda labels, scale: head_from_mask(labels == 1, scale),
-    "head_symphysis_multi": lambda labels, scale: (progression_from_mask(labels == 1, labels == 2, scale),),
-    "carotid_artery": lambda labels, scale: (lumen_diameter(labels == 1, scale),),
-    "cardiac_multi": lambda labels, scale: (volume(labels == 1, labels == 3, scale),),
+    "fetal_head": lambda labels, scale: head_from_mask(largest_piece(labels == 1), scale),
+    "head_symphysis_multi": lambda labels, scale: (
+        progression_from_mask(largest_piece(labels == 1), largest_piece(labels == 2), scale),
+    ),
+    "carotid_artery": lambda labels, scale: (lumen_diameter(largest_piece(labels == 1), scale),),
+    "cardiac_multi": lambda labels, scale: (volume(largest_piece(labels == 1), labels == 3, scale),),
 }
 _POINTS: dict[str, Callable[[Floats, Scale], Found]] = {
     "IUGC": lambda points, scale: (angle_of_progression(points, scale),),

@@ -20,6 +20,12 @@ def extent(region: Region) -> Floats:
     return np.array([(y.start, x.start), (y.stop - 1, x.stop - 1)], dtype=np.float64)
 
 
+def largest_piece(region: Region) -> Region:
+    """Return the largest connected piece, of 8 neighbours; the region itself where it is one piece or empty."""
+    pieces, count = ndimage.label(region, structure=np.ones((3, 3)))
+    return region if count < 2 else np.asarray(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1)
+
+
 def area(region: Region, scale: Scale) -> float:
     """Return the area in the square of the scale's unit: pixels times the area of one."""
     return float(region.sum() * scale.pixel[0] * scale.pixel[1])
