@@ -35,7 +35,8 @@ def show(
         print(card.to_json())
         return
     print_card(card, path)
-    print(f"made {card.created}, from {card.parent_id or 'random weights'}; {card.architecture.backbone}")
+    stem = f" and a stem of {card.training['stem']}" if "stem" in card.training else ""
+    print(f"made {card.created}, from {card.parent_id or 'random weights'}{stem}; {card.architecture.backbone}")
     print(f"licence: {card.licence}")
     for line in card.data:
         print(f"data: {line}")
