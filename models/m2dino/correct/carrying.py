@@ -95,6 +95,9 @@ class BoxCarrier(Carrier):
         middle = ((y_min + y_max) / 2 - 0.5, (x_min + x_max) / 2 - 0.5)
         radii = (max(0.5, (y_max - y_min) / 2), max(0.5, (x_max - x_min) / 2))
         inside = ((at[0] - middle[0]) / radii[0]) ** 2 + ((at[1] - middle[1]) / radii[1]) ** 2 <= 1
+        if not inside.any():  # smaller than a pixel of the reduced frame
+            away = np.hypot(at[0] - middle[0], at[1] - middle[1])
+            inside[np.unravel_index(np.argmin(away), away.shape)] = True
         return np.asarray(inside)
 
     def advance(self, motion: Motion) -> None:

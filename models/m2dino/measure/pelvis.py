@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from m2dino.measure.ellipse import moment_ellipse
 from m2dino.measure.lines import angle_degrees
@@ -33,5 +34,14 @@ def progression_from_mask(symphysis: Region, head: Region, scale: Scale) -> Meas
     middle = np.array(skull.centre)
     lower, upper = (one, other) if math.dist(one, middle) <= math.dist(other, middle) else (other, one)
     around = np.concatenate([scale.scaled(points) for points in outlines(head)])
-    angle = max(angle_degrees(lower, upper, point) for point in around)
+    angles = [angle_degrees(lower, upper, point) for point in around]
+    angle = max((one for one in angles if not math.isnan(one)), default=math.nan)
+    if math.isnan(angle) or _holds(head, lower, scale):
+        return absent(name, "the head reaches the lower end of the symphysis, so it has no tangent", inputs, "degrees")
     return Measurement(name, angle, "degrees", inputs=inputs, remark=scale.remark)
+
+
+def _holds(region: Region, place: NDArray[np.float64], scale: Scale) -> bool:
+    row, column = (round(float(at)) for at in place / np.array(scale.pixel))
+    inside = 0 <= row < region.shape[0] and 0 <= column < region.shape[1]
+    return inside and bool(region[row, column])
