@@ -21,7 +21,7 @@ from m2dino.values import TaskType
 
 Certainty = Literal["official", "observed", "inferred", "unknown", "user"]
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "source"}
+_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "mirror_pairs", "source"}
 _LABEL_KEYS = {"name", "meaning", "certainty"}
 
 
@@ -64,6 +64,8 @@ class Task:
         What is imaged, and the clinical group that clinically-grouped training pools.
     horizontal_flip : bool
         Whether mirroring an image leaves its label true. False wherever left and right are part of the label.
+    mirror_pairs : tuple of (str, str)
+        Points that trade names in a mirrored image, where sides of the picture are meant. They may be mirrored then.
     source : str
         Where the task and its label names come from.
     """
@@ -75,12 +77,20 @@ class Task:
     organ: str = "unspecified"
     group: str = "Own"
     horizontal_flip: bool = True
+    mirror_pairs: tuple[tuple[str, str], ...] = ()
     source: str = "user"
 
     @property
     def num_classes(self) -> int:
         """Number of classes incl. background (segmentation), of classes, of box kinds, or of points."""
         return len(self.labels)
+
+    @property
+    def mirrored_order(self) -> tuple[int, ...]:
+        """Index of the label that each one's place holds in a mirrored image."""
+        names = self.label_names
+        partner = {a: b for pair in self.mirror_pairs for a, b in (pair, pair[::-1])}
+        return tuple(names.index(partner.get(name, name)) for name in names)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -118,6 +128,7 @@ class Task:
         if not isinstance(flip, bool):
             raise TaskError(f"{where}: task {task_id}: horizontal_flip must be true or false.")
         labels = tuple(_label(entry, f"{where}: task {task_id}") for entry in data.get("labels", ()))
+        pairs = _pairs(data.get("mirror_pairs", ()), kind, {label.name for label in labels}, f"{where}: task {task_id}")
         least = {"segmentation": 2, "classification": 2, "detection": 1, "regression": 1}[kind]
         if len(labels) < least:
             raise TaskError(
@@ -125,7 +136,19 @@ class Task:
             )
         if len({label.name for label in labels}) != len(labels):
             raise TaskError(f"{where}: task {task_id}: two labels have the same name.")
-        return cls(id=task_id, type=cast("TaskType", kind), labels=labels, horizontal_flip=flip, **texts)
+        return cls(
+            id=task_id, type=cast("TaskType", kind), labels=labels, horizontal_flip=flip, mirror_pairs=pairs, **texts
+        )
+
+
+def _pairs(entry: object, kind: str, names: set[str], where: str) -> tuple[tuple[str, str], ...]:
+    given = list(entry) if isinstance(entry, list | tuple) else [entry]
+    pairs = [(pair[0], pair[1]) for pair in given if isinstance(pair, list | tuple) and len(pair) == 2]
+    told = [name for pair in pairs for name in pair]
+    known = all(isinstance(name, str) and name in names for name in told) and len(set(told)) == len(told)
+    if len(pairs) < len(given) or not known or (pairs and kind != "regression"):
+        raise TaskError(f"{where}: mirror_pairs must be pairs of the task's points, each named once; found {entry!r}.")
+    return tuple(pairs)
 
 
 def _label(entry: object, where: str) -> Label:

@@ -48,7 +48,8 @@ class TestTimeAugmented(Model):
         for view in views(self.tasks[task_id], images.shape[-1]):
             own = None if keys is None else [(view, key) for key in keys]
             outputs = super().outputs(_seen(images, view), task_id, own)
-            found.append([_unmirrored(output) if view.mirrored else output for output in outputs])
+            order = list(self.tasks[task_id].mirrored_order)
+            found.append([_unmirrored(output, order) if view.mirrored else output for output in outputs])
         return [mean_output(same) for same in zip(*found, strict=True)]
 
 
@@ -66,15 +67,17 @@ def _seen(images: Tensor, view: View) -> Tensor:
     return images.flip(-1) if view.mirrored else images
 
 
-def _unmirrored(output: Output) -> Output:
+def _unmirrored(output: Output, order: Sequence[int]) -> Output:
     if isinstance(output, SegmentationOutput):
         return SegmentationOutput(output.logits.flip(-1))
     if isinstance(output, DetectionOutput):
         y_min, x_min, y_max, x_max = output.box.unbind(-1)
-        return DetectionOutput(torch.stack([y_min, 1 - x_max, y_max, 1 - x_min], dim=-1), output.heat.flip(-1))
+        return DetectionOutput(
+            torch.stack([y_min, 1 - x_max, y_max, 1 - x_min], dim=-1), output.heat[:, [0, 3, 2, 1]].flip(-1)
+        )
     if isinstance(output, RegressionOutput):
         y, x = output.points.unbind(-1)
-        return RegressionOutput(torch.stack([y, 1 - x], dim=-1), output.heat.flip(-1))
+        return RegressionOutput(torch.stack([y, 1 - x], dim=-1)[:, order], output.heat[:, order].flip(-1))
     return output
 
 

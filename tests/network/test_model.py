@@ -21,7 +21,7 @@ def shapes(kind: str, count: int, height: int, width: int) -> tuple[tuple[int, .
     return {
         "segmentation": ((1, count, *fine),),
         "classification": ((1, count),),
-        "detection": ((1, 4), (1, 1, *fine)),
+        "detection": ((1, 4), (1, 4, *fine)),
         "regression": ((1, count, 2), (1, count, *fine)),
     }[kind]
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from m2dino.tasks import builtin_tasks
+import json
+from pathlib import Path
+
+import pytest
+from m2dino.errors import TaskError
+from m2dino.tasks import Task, builtin_tasks, read_task_file
 
 from tests.tasks_reference import REFERENCE
 
@@ -23,3 +28,21 @@ def test_a_segmentation_starts_with_its_background_and_every_label_says_how_sure
 def test_no_mirroring_where_left_and_right_are_part_of_the_label() -> None:
     sided = {"fetal_head_pos_cls", "fetal_sacral_pos_cls", "cardiac_multi", "cervix_multi"}
     assert sided <= {task.id for task in builtin_tasks() if not task.horizontal_flip}
+
+
+@pytest.mark.parametrize(
+    "pairs", ['"a"', '[["a"]]', '[["a", "b", "c"]]', '[["a", "x"]]', '[["a", "b"], ["b", "c"]]', "[[1, 2]]"]
+)
+def test_pairs_that_trade_names_in_a_mirror_must_be_pairs_of_the_tasks_points(pairs: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f'[[task]]\nid = "t"\ntype = "regression"\nlabels = ["a", "b", "c"]\nmirror_pairs = {pairs}\n')
+    with pytest.raises(TaskError, match=r"own\.toml.*mirror_pairs"):
+        read_task_file(path)
+
+
+def test_pairs_say_who_takes_whose_place_and_survive_a_card(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('[[task]]\nid = "t"\ntype = "regression"\nlabels = ["a", "b", "c"]\nmirror_pairs = [["c", "a"]]\n')
+    (task,) = read_task_file(path)
+    assert task.mirrored_order == (2, 1, 0)
+    assert Task.from_dict(json.loads(json.dumps(task.to_dict()))) == task

@@ -55,7 +55,7 @@ def test_a_checkpoints_temperature_changes_how_sure_it_is_and_no_answer(model: M
             np.testing.assert_array_equal(one.value.labels, two.value.labels)
         else:
             assert one.confidence == two.confidence
-    for output in (DetectionOutput(torch.rand(1, 4), torch.rand(1, 1, 4, 4)),):
+    for output in (DetectionOutput(torch.rand(1, 4), torch.rand(1, 4, 4, 4)),):
         assert tempered(output, 2.0) is output
 
 

@@ -197,14 +197,16 @@ def test_a_mask_is_read_back_to_where_it_was() -> None:
 
 def test_a_box_is_read_back_to_where_it_was() -> None:
     edges = BOX.edges_in(np.array([[12.0, 20.0], [44.0, 70.0]]))
-    centre = edges.mean(axis=0)
-    reading = read_output(DetectionOutput(torch.tensor(edges.reshape(1, 4)).float(), peak(*centre)), BOX)
+    (top, left), (bottom, right) = edges
+    # An edge is told across itself: where along it the network looks does not matter.
+    heat = torch.cat([peak(top, 0.9), peak(0.1, left), peak(bottom, 0.3), peak(0.7, right)], dim=1)
+    reading = read_output(DetectionOutput(torch.tensor(edges.reshape(1, 4)).float(), heat), BOX)
     assert isinstance(reading.value, Box)
     np.testing.assert_allclose(reading.value.as_tuple(), (12, 20, 44, 70), atol=1e-3)
     assert reading.confidence > 0.9
-    elsewhere = DetectionOutput(torch.tensor(edges.reshape(1, 4)).float(), peak(0.05, 0.05))
+    elsewhere = DetectionOutput(torch.tensor(edges.reshape(1, 4)).float(), heat[:, [2, 3, 0, 1]])
     assert read_output(elsewhere, BOX).confidence < 0.1
-    outside = read_output(DetectionOutput(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), peak(0.5, 0.5)), BOX).value
+    outside = read_output(DetectionOutput(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), heat), BOX).value
     assert isinstance(outside, Box)
     np.testing.assert_allclose(outside.as_tuple(), (0, 0, HEIGHT, WIDTH), atol=1e-3)
 

@@ -217,6 +217,18 @@ def test_a_name_with_a_side_forbids_mirroring(names: tuple[str, str], may: bool)
 
 
 @settings(max_examples=30, deadline=None)
+@given(seeds)
+def test_points_that_are_told_apart_by_their_side_trade_names_in_a_mirror(seed: int) -> None:
+    labels = tuple(Label(name) for name in ("left end", "middle", "right end"))
+    paired = Task("t", "regression", labels, "t", mirror_pairs=(("left end", "right end"),))
+    assert mirror_allowed(paired)
+    points = Keypoints(np.array([(128.0, 90), (128, 128), (128, 166)]))
+    maker = SampleMaker({"t": paired}, SIZE, MOVED)
+    found = maker.make(SQUARE.image_in(frame_of(disc(128, 128, 5))), SQUARE, points, "t", seed).target
+    assert found[0, 1] < found[1, 1] < found[2, 1], "the left one is on the left, mirrored or not"
+
+
+@settings(max_examples=30, deadline=None)
 @given(seeds, st.tuples(st.floats(0, 255), st.floats(0, 255)))
 def test_targets_stay_in_the_picture_or_are_not_visible(seed: int, place: tuple[float, float]) -> None:
     y, x = place

@@ -14,7 +14,7 @@ from PIL import Image
 
 from m2dino.data.scanner import Pixels, jpeg, scanner_effects, tint
 from m2dino.data.screen import field_of_view, screen_marks
-from m2dino.data.targets import Placed, PlacedMask, freedom_of, to_keep
+from m2dino.data.targets import Placed, PlacedMask, PlacedPoints, freedom_of, to_keep
 from m2dino.data.warp import draw_warp
 from m2dino.tasks import Task
 
@@ -67,6 +67,9 @@ def augment(
     rng = np.random.Generator(np.random.SFC64(seed))
     warp = draw_warp(rng, how.geometry, freedom_of(tasks, targets), to_keep(targets))
     moved = [target.moved(warp, size) for target in targets]
+    if warp.mirrors:
+        pairs = zip(moved, tasks, strict=True)
+        moved = [one.renamed(task.mirrored_order) if isinstance(one, PlacedPoints) else one for one, task in pairs]
     pixels = np.asarray(warp.picture(Image.fromarray(pixels), size, Image.Resampling.BILINEAR))
     return _appearance(pixels, moved, rng, how.appearance), moved
 

@@ -76,6 +76,10 @@ class PlacedPoints:
     def moved(self, warp: Warp, size: int) -> PlacedPoints:
         return PlacedPoints(warp.points(self.points))
 
+    def renamed(self, order: Sequence[int]) -> PlacedPoints:
+        """Return the points with the names that `order` (see `Task.mirrored_order`) gives them."""
+        return PlacedPoints(self.points[list(order)])
+
     def tensor(self) -> Tensor:
         # A point kept at the very border must not get lost by rounding.
         outside = (np.abs(self.points - 0.5) > 0.5 + 1e-6).any(axis=1, keepdims=True)
@@ -144,9 +148,10 @@ def mirror_allowed(task: Task) -> bool:
 
     The task may say no. A label whose name speaks of left or right ("left atrium", "OFD right end") says no by itself:
     which of two such labels a mirrored picture deserves depends on whether sides of the body or of the picture are
-    meant, and the name does not tell.
+    meant, and the name does not tell. `mirror_pairs` tell.
     """
-    return task.horizontal_flip and not any(_SIDES.search(label.name) for label in task.labels)
+    paired = {name for pair in task.mirror_pairs for name in pair}
+    return task.horizontal_flip and not any(_SIDES.search(name) for name in task.label_names if name not in paired)
 
 
 def freedom_of(tasks: Sequence[Task], placed: Sequence[Placed]) -> Freedom:

@@ -54,6 +54,11 @@ class Warp:
     matrix: NDArray[np.float64]
     shift: NDArray[np.float64]
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether left and right change places."""
+        return bool(np.linalg.det(self.matrix) < 0)
+
     def points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return where points (…, 2) come to lie; NaN stays NaN."""
         return np.asarray(points @ self.matrix.T + self.shift)

@@ -43,7 +43,7 @@ class ClassificationOutput(NamedTuple):
 
 
 class DetectionOutput(NamedTuple):
-    """Box (B, 4) as y_min, x_min, y_max, x_max in [0, 1], and the logits of the centre's heatmap (B, 1, h, w)."""
+    """Box (B, 4) as y_min, x_min, y_max, x_max in [0, 1], and the logits of a heatmap of each edge (B, 4, h, w)."""
 
     box: Tensor
     heat: Tensor
@@ -76,6 +76,25 @@ def _dense_head(width: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), norm_act(width), nn.Conv2d(width, outputs, 1))
 
 
+def edge_profiles(heat: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum heatmaps of edges along the edges: logits of where they lie.
+
+    Parameters
+    ----------
+    heat : Tensor, (B, 4, h, w)
+        Logits for y_min, x_min, y_max, x_max.
+
+    Returns
+    -------
+    rows : Tensor, (B, 2, h)
+        Of y_min and y_max; its softmax is the sum over columns of the heatmap's.
+    columns : Tensor, (B, 2, w)
+        Of x_min and x_max.
+    """
+    heat = heat.float()
+    return heat[:, 0::2].logsumexp(dim=3), heat[:, 1::2].logsumexp(dim=2)
+
+
 class SegmentationHead(nn.Module):
     """Masks at stride 4; the caller enlarges the logits."""
 
@@ -106,24 +125,22 @@ class ClassificationHead(nn.Module):
 
 
 class DetectionHead(nn.Module):
-    """One box: a heatmap of its centre weighs what every cell says of the distances to the four edges.
+    """One box: a heatmap for each of its edges, read by the expectation across the edge.
 
-    CenterNet-like (arXiv 1904.07850), but read by a weighted mean instead of the peak, so that training reaches every
-    cell that the answer comes from.
+    Extreme points instead of a centre and distances, after ExtremeNet (arXiv 1901.08043): a border is told where
+    it is seen. Read like keypoints, not by the peak: training reaches every cell that the answer comes from.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.body = _dense_head(width, 5)
+        self.body = _dense_head(width, 4)
 
     def forward(self, features: Features) -> DetectionOutput:
         assert features.dense is not None
-        maps = self.body(features.dense).float()
-        heat, distances = maps[:, :1], torch.sigmoid(maps[:, 1:]).flatten(2)
-        weights = heat.flatten(2).softmax(dim=-1)
-        centres = grid_centres(maps.shape[-2], maps.shape[-1], maps.device)
-        corners = torch.cat([centres.T - distances[:, :2], centres.T + distances[:, 2:]], dim=1)
-        return DetectionOutput((weights * corners).sum(dim=-1).clamp(0, 1), heat)
+        heat = self.body(features.dense).float()
+        points = soft_argmax(heat)
+        edges = torch.stack([points[:, 0, 0], points[:, 1, 1], points[:, 2, 0], points[:, 3, 1]], dim=1)
+        return DetectionOutput(edges, heat)
 
 
 class RegressionHead(nn.Module):

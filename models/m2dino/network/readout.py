@@ -15,6 +15,7 @@ from m2dino.network.heads import (
     Output,
     RegressionOutput,
     SegmentationOutput,
+    edge_profiles,
     grid_centres,
 )
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
@@ -78,12 +79,20 @@ def _mass_near(heat: Tensor, points: Tensor) -> Tensor:
     return share
 
 
+def _edges_agree(heat: Tensor, edges: Tensor) -> float:
+    """Mean share of the edges' heatmaps (4, h, w) within HEAT_RADIUS of the edges (4,), across them."""
+    shares = []
+    for profile, places in zip(edge_profiles(heat[None]), (edges[0::2], edges[1::2]), strict=True):
+        cells = (torch.arange(profile.shape[-1]) + 0.5) / profile.shape[-1]
+        near = (cells - places[:, None]).abs() <= HEAT_RADIUS
+        shares.append((profile[0].softmax(dim=-1) * near).sum(dim=-1).mean())
+    return float(torch.stack(shares).mean())
+
+
 def _box(output: DetectionOutput, box: Letterbox) -> Reading:
-    corners = output.box[0]
-    centre = (corners[:2] + corners[2:]) / 2
-    edges = box.edges_out(corners.double().numpy().reshape(2, 2))
+    edges = box.edges_out(output.box[0].double().numpy().reshape(2, 2))
     low, high = np.clip(edges, 0, (box.height, box.width))
-    confidence = float(_mass_near(output.heat[0], centre[None])[0])
+    confidence = _edges_agree(output.heat[0], output.box[0])
     return Reading(Box(low[0], low[1], max(high[0], low[0]), max(high[1], low[1])), min(confidence, 1.0))
 
 

@@ -16,11 +16,13 @@ from m2dino.network.heads import (
     Output,
     RegressionOutput,
     SegmentationOutput,
+    edge_profiles,
     grid_centres,
 )
 from m2dino.training.settings import LossSettings
 
 HEAT_SIGMA = 0.025  # of the square's side: about 6 px of 256, the spread of human clicks
+EDGE_SIGMA = 0.015  # a border is told across itself only, and more exactly than a point
 DEFAULT = LossSettings()
 
 Total = Callable[[Tensor], Tensor]
@@ -65,7 +67,7 @@ def loss_of(
         losses = _cross_entropy(output.logits, target, settings.focal, settings.label_smoothing)
         return (losses if weights is None else losses * weights.to(losses)[target]).mean()
     if isinstance(output, DetectionOutput):
-        return detection_loss(output, target, settings, total)
+        return detection_loss(output, target, settings)
     return regression_loss(output, target, settings, total)
 
 
@@ -105,15 +107,22 @@ def _heat_loss(heat: Tensor, centres: Tensor, visible: Tensor, total: Total) -> 
     return total((entropy * visible).sum()) / total(visible.sum()).clamp(min=1)
 
 
-def detection_loss(
-    output: DetectionOutput, target: Tensor, settings: LossSettings = DEFAULT, total: Total = alone
-) -> Tensor:
-    """L1 and GIoU of the box, cross-entropy of the centre's heatmap; target (B, 4) in [0, 1]."""
-    centre = (target[:, :2] + target[:, 2:]) / 2
-    heat = _heat_loss(output.heat, centre[:, None], torch.ones_like(centre[:, :1]), total)
+def _edge_loss(heat: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy between where heatmaps (B, 4, h, w) see the edges and Gaussians at target (B, 4)."""
+    losses = []
+    for profile, edges in zip(edge_profiles(heat), (target[:, 0::2], target[:, 1::2]), strict=True):
+        count = profile.shape[-1]
+        cells = (torch.arange(count, device=heat.device) + 0.5) / count
+        truth = torch.softmax(-((edges[..., None] - cells) ** 2) / (2 * EDGE_SIGMA**2), dim=-1)
+        losses.append(-(truth * profile.log_softmax(dim=-1)).sum(dim=-1).mean())
+    return torch.stack(losses).sum()
+
+
+def detection_loss(output: DetectionOutput, target: Tensor, settings: LossSettings = DEFAULT) -> Tensor:
+    """L1 and GIoU of the box, cross-entropy of the edges' heatmaps; target (B, 4) in [0, 1]."""
     # The order of the axes does not matter to GIoU, as long as it is the same for both.
     giou = generalized_box_iou_loss(output.box, target, reduction="mean")
-    loss: Tensor = 5 * F.l1_loss(output.box, target) + giou + settings.heat * heat
+    loss: Tensor = 5 * F.l1_loss(output.box, target) + giou + settings.heat * _edge_loss(output.heat, target)
     return loss
 
 
