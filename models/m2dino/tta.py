@@ -72,9 +72,9 @@ def _unmirrored(output: Output, order: Sequence[int]) -> Output:
         return SegmentationOutput(output.logits.flip(-1))
     if isinstance(output, DetectionOutput):
         y_min, x_min, y_max, x_max = output.box.unbind(-1)
-        return DetectionOutput(
-            torch.stack([y_min, 1 - x_max, y_max, 1 - x_min], dim=-1), output.heat[:, [0, 3, 2, 1]].flip(-1)
-        )
+        # Left and right trade places, in the box as among the heatmaps of its edges.
+        heat = output.heat[:, [0, 3, 2, 1]] if output.heat.shape[1] == 4 else output.heat
+        return DetectionOutput(torch.stack([y_min, 1 - x_max, y_max, 1 - x_min], dim=-1), heat.flip(-1))
     if isinstance(output, RegressionOutput):
         y, x = output.points.unbind(-1)
         return RegressionOutput(torch.stack([y, 1 - x], dim=-1)[:, order], output.heat[:, order].flip(-1))

@@ -41,6 +41,18 @@ def test_every_task_answers_in_its_own_shape(all_tasks: M2Dino, height: int, wid
                 assert output[0].max() <= 1
 
 
+def test_a_box_may_be_told_by_its_centre_as_in_older_checkpoints(architecture: Architecture, images: Tensor) -> None:
+    task = builtin_tasks()[ONE_OF_EACH["detection"]]
+    older = {key: value for key, value in architecture.to_dict().items() if key != "boxes"}
+    net = M2Dino(Architecture.from_dict(older), [task])
+    output = net(images, task.id)
+    assert tuple(output.heat.shape[:2]) == (2, 1)
+    target = torch.tensor([[0.1, 0.2, 0.5, 0.6]]).repeat(2, 1)
+    loss_of(output, target).backward()
+    with pytest.raises(UsageError, match="edges"):
+        architecture.with_options(boxes="corners")
+
+
 def test_a_cached_prefix_gives_the_same_answer(all_tasks: M2Dino, images: Tensor) -> None:
     with torch.inference_mode():
         prefix = all_tasks.prefix(images)

@@ -34,6 +34,9 @@ class Architecture:
         Channels of the convolutional detail branch at stride 4; 0 leaves it out. Of no effect beside a stem.
     stem : str
         Name in timm of a convolutional network to run beside the ViT (see `stem.ConvStem`); empty for none.
+    boxes : str
+        How a box is told: by a heatmap of each of its "edges", or by its "centre" and distances from there, as in
+        checkpoints made before edges came.
     image_size : int
         Side of the square that frames are letterboxed to, in pixels; a multiple of 16.
     """
@@ -46,6 +49,7 @@ class Architecture:
     decoder_width: int = 64
     detail_width: int = 32
     stem: str = ""
+    boxes: Literal["edges", "centre"] = "centre"
     image_size: int = 256
 
     def __post_init__(self) -> None:
@@ -54,6 +58,8 @@ class Architecture:
             raise UsageError(f"{self.backbone!r} is not the name of a network.")
         if self.stem and not re.fullmatch(r"\w+(\.\w+)?", self.stem):
             raise UsageError(f"{self.stem!r} is not the name of a network.")
+        if self.boxes not in ("edges", "centre"):
+            raise UsageError(f"Boxes are told by edges or by centre, not by {self.boxes!r}.")
         if self.num_experts < 1 or not 0 <= self.top_k <= self.num_experts:
             raise UsageError(f"{self.num_experts} experts with top-{self.top_k} is not a mixture.")
         if self.image_size < 32 or self.image_size % 16:
@@ -75,10 +81,10 @@ class Architecture:
 
 PRESETS: dict[Preset, Architecture] = {
     # The names are timm's; weights of the same names carry the DINOv3 licence and are never shipped here.
-    "tiny": Architecture("vit_tiny_patch16_dinov3_qkvb", stem="mobilenetv2_100"),
-    "small": Architecture("vit_small_patch16_dinov3", decoder_width=128, detail_width=48),
-    "base": Architecture("vit_base_patch16_dinov3", decoder_width=192, detail_width=64),
-    "large": Architecture("vit_large_patch16_dinov3", moe_from=12, decoder_width=256, detail_width=64),
+    "tiny": Architecture("vit_tiny_patch16_dinov3_qkvb", stem="mobilenetv2_100", boxes="edges"),
+    "small": Architecture("vit_small_patch16_dinov3", decoder_width=128, detail_width=48, boxes="edges"),
+    "base": Architecture("vit_base_patch16_dinov3", decoder_width=192, detail_width=64, boxes="edges"),
+    "large": Architecture("vit_large_patch16_dinov3", moe_from=12, decoder_width=256, detail_width=64, boxes="edges"),
 }
 
 

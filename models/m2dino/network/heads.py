@@ -6,7 +6,7 @@ of the last is 1.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,10 @@ class ClassificationOutput(NamedTuple):
 
 
 class DetectionOutput(NamedTuple):
-    """Box (B, 4) as y_min, x_min, y_max, x_max in [0, 1], and the logits of a heatmap of each edge (B, 4, h, w)."""
+    """Box (B, 4) as y_min, x_min, y_max, x_max in [0, 1], and logits of heatmaps (B, 4 or 1, h, w).
+
+    The heatmaps are of the four edges, in the order of the box, or one of the box's centre.
+    """
 
     box: Tensor
     heat: Tensor
@@ -124,7 +127,28 @@ class ClassificationHead(nn.Module):
         return ClassificationOutput(self.out(self.dropout(self.norm(pooled))).float())
 
 
-class DetectionHead(nn.Module):
+class CentreBoxHead(nn.Module):
+    """One box: a heatmap of its centre weighs what every cell says of the distances to the four edges.
+
+    CenterNet-like (arXiv 1904.07850), but read by a weighted mean instead of the peak, so that training reaches every
+    cell that the answer comes from.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = _dense_head(width, 5)
+
+    def forward(self, features: Features) -> DetectionOutput:
+        assert features.dense is not None
+        maps = self.body(features.dense).float()
+        heat, distances = maps[:, :1], torch.sigmoid(maps[:, 1:]).flatten(2)
+        weights = heat.flatten(2).softmax(dim=-1)
+        centres = grid_centres(maps.shape[-2], maps.shape[-1], maps.device)
+        corners = torch.cat([centres.T - distances[:, :2], centres.T + distances[:, 2:]], dim=1)
+        return DetectionOutput((weights * corners).sum(dim=-1).clamp(0, 1), heat)
+
+
+class EdgeBoxHead(nn.Module):
     """One box: a heatmap for each of its edges, read by the expectation across the edge.
 
     Extreme points instead of a centre and distances, after ExtremeNet (arXiv 1901.08043): a border is told where
@@ -156,12 +180,12 @@ class RegressionHead(nn.Module):
         return RegressionOutput(soft_argmax(heat), heat)
 
 
-def make_head(task: Task, dim: int, width: int) -> nn.Module:
+def make_head(task: Task, dim: int, width: int, boxes: Literal["edges", "centre"]) -> nn.Module:
     """Return a fresh head for a task on `dim` token channels and `width` decoder channels."""
     if task.type == "segmentation":
         return SegmentationHead(width, task.num_classes)
     if task.type == "classification":
         return ClassificationHead(dim, task.num_classes)
     if task.type == "detection":
-        return DetectionHead(width)
+        return EdgeBoxHead(width) if boxes == "edges" else CentreBoxHead(width)
     return RegressionHead(width, task.num_classes)

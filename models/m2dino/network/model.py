@@ -71,7 +71,7 @@ class M2Dino(nn.Module):
         """Give a task an embedding and a head, freshly drawn; nothing else changes."""
         key = self.key(task.id)
         self.embeddings[key] = nn.Parameter(torch.randn(self.architecture.task_dim))
-        self.heads[key] = make_head(task, self.backbone.dim, self.architecture.decoder_width)
+        self.heads[key] = make_head(task, self.backbone.dim, self.architecture.decoder_width, self.architecture.boxes)
         self.tasks[task.id] = task
 
     def add_private_experts(self, task_id: str) -> None:

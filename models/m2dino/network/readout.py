@@ -92,7 +92,11 @@ def _edges_agree(heat: Tensor, edges: Tensor) -> float:
 def _box(output: DetectionOutput, box: Letterbox) -> Reading:
     edges = box.edges_out(output.box[0].double().numpy().reshape(2, 2))
     low, high = np.clip(edges, 0, (box.height, box.width))
-    confidence = _edges_agree(output.heat[0], output.box[0])
+    heat, found = output.heat[0], output.box[0]
+    if len(heat) == 4:
+        confidence = _edges_agree(heat, found)
+    else:
+        confidence = float(_mass_near(heat, (found[None, :2] + found[None, 2:]) / 2)[0])
     return Reading(Box(low[0], low[1], max(high[0], low[0]), max(high[1], low[1])), min(confidence, 1.0))
 
 

@@ -67,7 +67,7 @@ def loss_of(
         losses = _cross_entropy(output.logits, target, settings.focal, settings.label_smoothing)
         return (losses if weights is None else losses * weights.to(losses)[target]).mean()
     if isinstance(output, DetectionOutput):
-        return detection_loss(output, target, settings)
+        return detection_loss(output, target, settings, total)
     return regression_loss(output, target, settings, total)
 
 
@@ -118,11 +118,18 @@ def _edge_loss(heat: Tensor, target: Tensor) -> Tensor:
     return torch.stack(losses).sum()
 
 
-def detection_loss(output: DetectionOutput, target: Tensor, settings: LossSettings = DEFAULT) -> Tensor:
-    """L1 and GIoU of the box, cross-entropy of the edges' heatmaps; target (B, 4) in [0, 1]."""
+def detection_loss(
+    output: DetectionOutput, target: Tensor, settings: LossSettings = DEFAULT, total: Total = alone
+) -> Tensor:
+    """L1 and GIoU of the box, cross-entropy of its heatmaps; target (B, 4) in [0, 1]."""
     # The order of the axes does not matter to GIoU, as long as it is the same for both.
     giou = generalized_box_iou_loss(output.box, target, reduction="mean")
-    loss: Tensor = 5 * F.l1_loss(output.box, target) + giou + settings.heat * _edge_loss(output.heat, target)
+    if output.heat.shape[1] == 4:
+        heat = _edge_loss(output.heat, target)
+    else:
+        centre = (target[:, :2] + target[:, 2:]) / 2
+        heat = _heat_loss(output.heat, centre[:, None], torch.ones_like(centre[:, :1]), total)
+    loss: Tensor = 5 * F.l1_loss(output.box, target) + giou + settings.heat * heat
     return loss
 
 
