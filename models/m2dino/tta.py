@@ -73,7 +73,7 @@ def _unmirrored(output: Output, order: Sequence[int]) -> Output:
     if isinstance(output, DetectionOutput):
         y_min, x_min, y_max, x_max = output.box.unbind(-1)
         # Left and right trade places, in the box as among the heatmaps of its edges.
-        heat = output.heat[:, [0, 3, 2, 1]] if output.heat.shape[1] == 4 else output.heat
+        heat = output.heat[:, [0, 3, 2, 1]] if output.by_edges else output.heat
         return DetectionOutput(torch.stack([y_min, 1 - x_max, y_max, 1 - x_min], dim=-1), heat.flip(-1))
     if isinstance(output, RegressionOutput):
         y, x = output.points.unbind(-1)

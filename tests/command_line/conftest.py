@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from m2dino.cli import main
 from PIL import Image
 
+from tests.in_process import Run, runner
 from tests.synthetic import make_checkpoint, make_root, make_store, picture
 
 torch.set_num_threads(1)
-Run = Callable[..., subprocess.CompletedProcess[str]]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -68,20 +66,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a command in this process: the same entry point, without another start of torch."""
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        capfd.readouterr()
-        monkeypatch.setattr(sys, "argv", ["m2dino", *map(str, words)])
-        try:
-            main()
-            status: object = 0
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        out, err = capfd.readouterr()
-        assert isinstance(status, int)
-        return subprocess.CompletedProcess(sys.argv, status, out, err)
-
-    return run
+    return runner(monkeypatch, capfd)
 
 
 def assert_one_sentence(result: subprocess.CompletedProcess[str], *says: str) -> None:

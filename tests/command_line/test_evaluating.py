@@ -15,7 +15,8 @@ import pytest
 from m2dino.scoring.sheet import PREDICTION, TRUTH
 from PIL import Image
 
-from tests.command_line.conftest import Run, assert_one_sentence, done
+from tests.command_line.conftest import assert_one_sentence, done
+from tests.in_process import Run
 from tests.synthetic import HEIGHT, TASKS, WIDTH, make_root
 
 

@@ -14,7 +14,8 @@ import pytest
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint
 
-from tests.command_line.conftest import ENVIRONMENT, Run, assert_one_sentence
+from tests.command_line.conftest import ENVIRONMENT, assert_one_sentence
+from tests.in_process import Run
 from tests.synthetic import TASKS
 
 TASK = TASKS["segmentation"]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line.conftest import ENVIRONMENT, Run, assert_one_sentence, done, m2dino
+from tests.command_line.conftest import ENVIRONMENT, assert_one_sentence, done, m2dino
+from tests.in_process import Run
 from tests.synthetic import TASKS
 from tests.tasks_reference import REFERENCE
 

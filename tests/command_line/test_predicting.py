@@ -11,7 +11,8 @@ import pytest
 from m2dino.values import Box, Mask
 from PIL import Image
 
-from tests.command_line.conftest import Run, assert_one_sentence, done, m2dino
+from tests.command_line.conftest import assert_one_sentence, done, m2dino
+from tests.in_process import Run
 from tests.synthetic import HEIGHT, TASKS, WIDTH
 
 

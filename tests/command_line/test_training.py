@@ -18,7 +18,8 @@ from m2dino.predictor import load_model
 from m2dino.training.state import resume_path
 from safetensors.torch import save_file
 
-from tests.command_line.conftest import ENVIRONMENT, Run, assert_one_sentence, done
+from tests.command_line.conftest import ENVIRONMENT, assert_one_sentence, done
+from tests.in_process import Run
 from tests.synthetic import TASKS
 
 SMALL = ("--image-size", 64, "--experts", 2, "--batch-size", 4, "--workers", 0, "--device", "cpu")

@@ -10,7 +10,8 @@ from m2dino.cine import open_loop
 from m2dino.predictor import load_model, predict
 from m2dino.tta import TestTimeAugmented
 
-from tests.command_line.conftest import Run, assert_one_sentence, done
+from tests.command_line.conftest import assert_one_sentence, done
+from tests.in_process import Run
 from tests.synthetic import TASKS
 
 

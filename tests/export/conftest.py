@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from m2dino.cine import CineLoop, open_loop
-from m2dino.cli import main
 from m2dino.data.records import Record
 from m2dino.data.store import Store
 from m2dino.export import AnnotatedLoop, Annotation, annotated_loop
@@ -19,8 +16,8 @@ from m2dino.tasks import Task, builtin_tasks
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Prediction, Value, type_of
 
 from tests.cine.making import jpeg_loop, moving_square, region
+from tests.in_process import Run, runner
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 HEIGHT, WIDTH, FRAMES = 50, 72, 6
 SECRET = "Zyxwvut"
 TASKS: dict[str, Task] = {
@@ -117,17 +114,4 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
 @pytest.fixture
 def m2dino(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a command in this process, by the entry point that a user's shell calls."""
-
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        capfd.readouterr()
-        monkeypatch.setattr(sys, "argv", ["m2dino", *map(str, words)])
-        status: object = 0
-        try:
-            main()
-        except SystemExit as leaving:
-            status = leaving.code or 0
-        out, err = capfd.readouterr()
-        assert isinstance(status, int)
-        return subprocess.CompletedProcess(sys.argv, status, out, err)
-
-    return run
+    return runner(monkeypatch, capfd)

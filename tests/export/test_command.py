@@ -17,7 +17,8 @@ from m2dino.values import Box
 from pydicom import dcmread
 
 from tests.cine.making import moving_square, video
-from tests.export.conftest import SECRET, TASKS, Run, Setup, value_of
+from tests.export.conftest import SECRET, TASKS, Setup, value_of
+from tests.in_process import Run
 
 
 def test_every_format_is_written_and_none_names_the_patient(m2dino: Run, setup: Setup, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from m2dino.cine.dicom_header import silenced
 from m2dino.colours import colour
 from m2dino.export.annotated import AnnotatedLoop
 from m2dino.export.concepts import category_of, concept_of
-from m2dino.export.dicom_source import finish, read_source
+from m2dino.export.dicom_source import finish, read_source, save
 from m2dino.export.identity import PatientOptions
 from m2dino.tasks import Task
 from m2dino.values import Mask
@@ -48,8 +48,7 @@ def write_segs(loops: Sequence[AnnotatedLoop], folder: Path, stems: Mapping[str,
     """
     for loop in loops:
         seg = segmentation(loop, patient)
-        with silenced():
-            seg.save_as(folder / f"{loop.task.id}_{stems[loop.loop_id]}.dcm", enforce_file_format=True)
+        save(seg, folder, f"{loop.task.id}_{stems[loop.loop_id]}")
 
 
 def segmentation(loop: AnnotatedLoop, patient: PatientOptions) -> Dataset:

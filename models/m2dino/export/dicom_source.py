@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
@@ -121,3 +122,9 @@ def finish(data: Dataset, source: Source, options: PatientOptions) -> None:
     data.DeidentificationMethod = "m2dino export"
     data.DeidentificationMethodCodeSequence = Sequence([code])
     data.LongitudinalTemporalInformationModified = "REMOVED"
+
+
+def save(dataset: Dataset, folder: Path, stem: str) -> None:
+    """Write `<stem>.dcm` into a folder that is there."""
+    with silenced():
+        dataset.save_as(folder / f"{stem}.dcm", enforce_file_format=True)

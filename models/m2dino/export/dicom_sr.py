@@ -24,7 +24,7 @@ from m2dino.errors import ExportError
 from m2dino.export.annotated import AnnotatedLoop, Annotation
 from m2dino.export.concepts import concept_of, private
 from m2dino.export.dicom_seg import MAKER
-from m2dino.export.dicom_source import finish, read_source
+from m2dino.export.dicom_source import finish, read_source, save
 from m2dino.export.identity import PatientOptions
 from m2dino.export.measures import Measure, area_of, lengths_between, sides_of
 from m2dino.export.outlines import pieces_of
@@ -49,8 +49,7 @@ def write_reports(
         if document is None:
             empty.append(f"The annotations of {loop.task.id} on the loop {loop.loop_id[:16]} hold no shape to report.")
             continue
-        with silenced():
-            document.save_as(folder / f"{loop.task.id}_{stems[loop.loop_id]}.dcm", enforce_file_format=True)
+        save(document, folder, f"{loop.task.id}_{stems[loop.loop_id]}")
     if len(empty) == len(loops):
         raise ExportError(empty[0])
     return empty

@@ -138,6 +138,23 @@ def _report(data: Mapping[str, Any]) -> TaskReport:
     return TaskReport(Task.from_dict(data["task"]), int(data["n_train"]), int(data["n_val"]), metrics, temperature)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file, and none of its tensors.
+
+    Raises
+    ------
+    NotACheckpointError
+        The file is of another kind, or cut short.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise NotACheckpointError(f"{path}: not a checkpoint, or cut short; copy it again ({error}).") from error
+
+
 def read_card(path: Path) -> ModelCard:
     """Read the model card of a checkpoint file.
 
@@ -146,15 +163,9 @@ def read_card(path: Path) -> ModelCard:
     NotACheckpointError
         The file does not exist, is cut short, or is not a checkpoint of M2DINO.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise NotACheckpointError(f"{path}: there is no such checkpoint file.")
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise NotACheckpointError(f"{path}: not a checkpoint, or cut short; copy it again ({error}).") from error
+    metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
         raise NotACheckpointError(f"{path}: a safetensors file, but not a checkpoint of M2DINO.")
     version = metadata.get("version", "")

@@ -51,6 +51,11 @@ class DetectionOutput(NamedTuple):
     box: Tensor
     heat: Tensor
 
+    @property
+    def by_edges(self) -> bool:
+        """Whether the heatmaps are of the edges."""
+        return self.heat.shape[1] == 4
+
 
 class RegressionOutput(NamedTuple):
     """Points (B, K, 2) as (y, x) in [0, 1], and the logits of their heatmaps (B, K, h, w)."""
@@ -62,10 +67,14 @@ class RegressionOutput(NamedTuple):
 Output = SegmentationOutput | ClassificationOutput | DetectionOutput | RegressionOutput
 
 
+def cell_centres(count: int, device: torch.device) -> Tensor:
+    """Return the centres of `count` cells along an axis, in [0, 1], as (count,)."""
+    return (torch.arange(count, device=device) + 0.5) / count
+
+
 def grid_centres(height: int, width: int, device: torch.device) -> Tensor:
     """Return (y, x) of the cell centres of a map, in [0, 1], as (h * w, 2)."""
-    y = (torch.arange(height, device=device) + 0.5) / height
-    x = (torch.arange(width, device=device) + 0.5) / width
+    y, x = cell_centres(height, device), cell_centres(width, device)
     return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).reshape(-1, 2)
 
 

@@ -15,6 +15,7 @@ from m2dino.network.heads import (
     Output,
     RegressionOutput,
     SegmentationOutput,
+    cell_centres,
     edge_profiles,
     grid_centres,
 )
@@ -83,7 +84,7 @@ def _edges_agree(heat: Tensor, edges: Tensor) -> float:
     """Mean share of the edges' heatmaps (4, h, w) within HEAT_RADIUS of the edges (4,), across them."""
     shares = []
     for profile, places in zip(edge_profiles(heat[None]), (edges[0::2], edges[1::2]), strict=True):
-        cells = (torch.arange(profile.shape[-1]) + 0.5) / profile.shape[-1]
+        cells = cell_centres(profile.shape[-1], heat.device)
         near = (cells - places[:, None]).abs() <= HEAT_RADIUS
         shares.append((profile[0].softmax(dim=-1) * near).sum(dim=-1).mean())
     return float(torch.stack(shares).mean())
@@ -93,7 +94,7 @@ def _box(output: DetectionOutput, box: Letterbox) -> Reading:
     edges = box.edges_out(output.box[0].double().numpy().reshape(2, 2))
     low, high = np.clip(edges, 0, (box.height, box.width))
     heat, found = output.heat[0], output.box[0]
-    if len(heat) == 4:
+    if output.by_edges:
         confidence = _edges_agree(heat, found)
     else:
         confidence = float(_mass_near(heat, (found[None, :2] + found[None, 2:]) / 2)[0])

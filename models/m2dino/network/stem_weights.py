@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from m2dino.errors import NotACheckpointError
+from m2dino.network.card import read_metadata
 from m2dino.network.checkpoint import read_tensors, write_tensors
 from m2dino.network.model import M2Dino
 from m2dino.network.stem import ConvStem
@@ -67,16 +67,11 @@ def load_stem(stem: ConvStem, name: str, path: Path) -> str:
     NotACheckpointError
         The file is of another kind, or of another network.
     """
-    tensors = read_tensors(path)
-    try:
-        with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise NotACheckpointError(f"{path}: not a file of stem weights ({error}).") from error
+    about = read_metadata(path)
     if about.get("format") != FORMAT or about.get("name") != name:
         raise NotACheckpointError(f"{path}: these are not weights of the stem {name}.")
     try:
-        stem.body.load_state_dict({key: value.float() for key, value in tensors.items()})
+        stem.body.load_state_dict({key: value.float() for key, value in read_tensors(path).items()})
     except RuntimeError as error:
         raise NotACheckpointError(f"{path}: these weights do not fit the stem {name}.") from error
-    return str(about.get("source", "an unnamed source"))
+    return about.get("source", "an unnamed source")

@@ -16,6 +16,7 @@ from m2dino.network.heads import (
     Output,
     RegressionOutput,
     SegmentationOutput,
+    cell_centres,
     edge_profiles,
     grid_centres,
 )
@@ -111,8 +112,7 @@ def _edge_loss(heat: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy between where heatmaps (B, 4, h, w) see the edges and Gaussians at target (B, 4)."""
     losses = []
     for profile, edges in zip(edge_profiles(heat), (target[:, 0::2], target[:, 1::2]), strict=True):
-        count = profile.shape[-1]
-        cells = (torch.arange(count, device=heat.device) + 0.5) / count
+        cells = cell_centres(profile.shape[-1], heat.device)
         truth = torch.softmax(-((edges[..., None] - cells) ** 2) / (2 * EDGE_SIGMA**2), dim=-1)
         losses.append(-(truth * profile.log_softmax(dim=-1)).sum(dim=-1).mean())
     return torch.stack(losses).sum()
@@ -124,7 +124,7 @@ def detection_loss(
     """L1 and GIoU of the box, cross-entropy of its heatmaps; target (B, 4) in [0, 1]."""
     # The order of the axes does not matter to GIoU, as long as it is the same for both.
     giou = generalized_box_iou_loss(output.box, target, reduction="mean")
-    if output.heat.shape[1] == 4:
+    if output.by_edges:
         heat = _edge_loss(output.heat, target)
     else:
         centre = (target[:, :2] + target[:, 2:]) / 2

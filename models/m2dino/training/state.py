@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from m2dino.errors import NotACheckpointError, TrainingError
+from m2dino.network.card import read_metadata
 from m2dino.network.checkpoint import read_tensors, write_tensors
 
 FORMAT = "m2dino-resume"
@@ -60,15 +61,12 @@ def read_about(path: Path) -> dict[str, Any]:
     TrainingError
         The file is not a state, or cut short.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
+        metadata = read_metadata(path)
         if metadata.get("format") != FORMAT:
             raise ValueError("another kind of file")
         about: dict[str, Any] = json.loads(metadata["about"])
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (NotACheckpointError, ValueError, KeyError) as error:
         raise TrainingError(f"{path}: the interrupted run cannot be read; delete the file to start anew.") from error
     return about
 
