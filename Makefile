@@ -13,7 +13,7 @@ BIN := .venv/bin
 DATA ?=
 TASKS ?= fetal_head,fetal_head_det,fetal_head_biometry,carotid_artery,carotid_artery_det,breast_lesion,breast_lesion_det,breast_2cls,breast_3cls
 PRESET ?= tiny
-MINUTES ?= 80
+MINUTES ?= 88
 CHECKPOINT ?= build/checkpoint/m2dino-$(PRESET).safetensors
 
 help: ## list the targets
@@ -40,12 +40,12 @@ format: ## set up, then put the code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-checkpoint: ## train the bundled checkpoint anew: make checkpoint DATA=FOLDER [TASKS=a,b PRESET=tiny MINUTES=80]
+checkpoint: ## train the bundled checkpoint anew: make checkpoint DATA=FOLDER [TASKS=a,b PRESET=tiny MINUTES=88]
 	@test -d "$(DATA)/train" -a -d "$(DATA)/val" || { echo 'make checkpoint: say where train/ and val/ lie: make checkpoint DATA=FOLDER' >&2; exit 2; }
 	@scripts/setup.sh run
 	@mkdir -p "$(dir $(CHECKPOINT))"
 	$(BIN)/m2dino train "$(DATA)/train" --val "$(DATA)/val" --tasks $(TASKS) --preset $(PRESET) --minutes $(MINUTES) \
-		--top-k 2 --coarse 0.6 --tasks-per-step 3 \
+		--top-k 2 --coarse 0.5 --tasks-per-step 3 \
 		--task-file models/checkpoints/tasks.toml --card models/checkpoints/card.toml --precision float16 \
 		--log-every 60 -o "$(CHECKPOINT)"
 	@echo "To bundle it: cp $(CHECKPOINT) models/checkpoints/ && make figures"

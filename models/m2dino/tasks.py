@@ -21,7 +21,8 @@ from m2dino.values import TaskType
 
 Certainty = Literal["official", "observed", "inferred", "unknown", "user"]
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "mirror_pairs", "source"}
+_PAIR_KEYS = ("mirror_pairs", "left_to_right", "top_to_bottom")
+_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "source", *_PAIR_KEYS}
 _LABEL_KEYS = {"name", "meaning", "certainty"}
 
 
@@ -66,6 +67,9 @@ class Task:
         Whether mirroring an image leaves its label true. False wherever left and right are part of the label.
     mirror_pairs : tuple of (str, str)
         Points that trade names in a mirrored image, where sides of the picture are meant. They may be mirrored then.
+    left_to_right, top_to_bottom : tuple of (str, str)
+        Points that are named by their place in the picture alone: of each pair the first is the one further left, or
+        further up. In a mirrored or turned image they get their names anew.
     source : str
         Where the task and its label names come from.
     """
@@ -78,6 +82,8 @@ class Task:
     group: str = "Own"
     horizontal_flip: bool = True
     mirror_pairs: tuple[tuple[str, str], ...] = ()
+    left_to_right: tuple[tuple[str, str], ...] = ()
+    top_to_bottom: tuple[tuple[str, str], ...] = ()
     source: str = "user"
 
     @property
@@ -89,8 +95,14 @@ class Task:
     def mirrored_order(self) -> tuple[int, ...]:
         """Index of the label that each one's place holds in a mirrored image."""
         names = self.label_names
-        partner = {a: b for pair in self.mirror_pairs for a, b in (pair, pair[::-1])}
+        partner = {a: b for pair in (*self.mirror_pairs, *self.left_to_right) for a, b in (pair, pair[::-1])}
         return tuple(names.index(partner.get(name, name)) for name in names)
+
+    @property
+    def may_turn(self) -> bool:
+        """Whether every point is named by its place in the picture, so that a turned image only needs new names."""
+        placed = {name for pair in (*self.left_to_right, *self.top_to_bottom) for name in pair}
+        return self.type == "regression" and placed == set(self.label_names)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -128,7 +140,9 @@ class Task:
         if not isinstance(flip, bool):
             raise TaskError(f"{where}: task {task_id}: horizontal_flip must be true or false.")
         labels = tuple(_label(entry, f"{where}: task {task_id}") for entry in data.get("labels", ()))
-        pairs = _pairs(data.get("mirror_pairs", ()), kind, {label.name for label in labels}, f"{where}: task {task_id}")
+        names = {label.name for label in labels}
+        pairs = {key: _pairs(key, data.get(key, ()), kind, names, f"{where}: task {task_id}") for key in _PAIR_KEYS}
+        _named_once(pairs, f"{where}: task {task_id}")
         least = {"segmentation": 2, "classification": 2, "detection": 1, "regression": 1}[kind]
         if len(labels) < least:
             raise TaskError(
@@ -136,19 +150,24 @@ class Task:
             )
         if len({label.name for label in labels}) != len(labels):
             raise TaskError(f"{where}: task {task_id}: two labels have the same name.")
-        return cls(
-            id=task_id, type=cast("TaskType", kind), labels=labels, horizontal_flip=flip, mirror_pairs=pairs, **texts
-        )
+        return cls(id=task_id, type=cast("TaskType", kind), labels=labels, horizontal_flip=flip, **pairs, **texts)
 
 
-def _pairs(entry: object, kind: str, names: set[str], where: str) -> tuple[tuple[str, str], ...]:
+def _pairs(key: str, entry: object, kind: str, names: set[str], where: str) -> tuple[tuple[str, str], ...]:
     given = list(entry) if isinstance(entry, list | tuple) else [entry]
     pairs = [(pair[0], pair[1]) for pair in given if isinstance(pair, list | tuple) and len(pair) == 2]
     told = [name for pair in pairs for name in pair]
     known = all(isinstance(name, str) and name in names for name in told) and len(set(told)) == len(told)
     if len(pairs) < len(given) or not known or (pairs and kind != "regression"):
-        raise TaskError(f"{where}: mirror_pairs must be pairs of the task's points, each named once; found {entry!r}.")
+        raise TaskError(f"{where}: {key} must be pairs of the task's points, each named once; found {entry!r}.")
     return tuple(pairs)
+
+
+def _named_once(pairs: Mapping[str, tuple[tuple[str, str], ...]], where: str) -> None:
+    told = [name for own in pairs.values() for pair in own for name in pair]
+    twice = next((name for name in told if told.count(name) > 1), None)
+    if twice is not None:
+        raise TaskError(f"{where}: the point {twice!r} stands in two of {', '.join(_PAIR_KEYS)}; leave it in one.")
 
 
 def _label(entry: object, where: str) -> Label:

@@ -40,6 +40,18 @@ def test_pairs_that_trade_names_in_a_mirror_must_be_pairs_of_the_tasks_points(pa
         read_task_file(path)
 
 
+def test_a_point_stands_in_one_kind_of_pair_only(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    task = '[[task]]\nid = "t"\ntype = "regression"\nlabels = ["a", "b", "c"]\nleft_to_right = [["a", "b"]]\n'
+    path.write_text(task + 'top_to_bottom = [["b", "c"]]\n')
+    with pytest.raises(TaskError, match=r"'b' stands in two"):
+        read_task_file(path)
+    path.write_text(task)
+    (known,) = read_task_file(path)
+    assert known.mirrored_order == (1, 0, 2)
+    assert not known.may_turn, "what becomes of c in a turned picture is not known"
+
+
 def test_pairs_say_who_takes_whose_place_and_survive_a_card(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('[[task]]\nid = "t"\ntype = "regression"\nlabels = ["a", "b", "c"]\nmirror_pairs = [["c", "a"]]\n')

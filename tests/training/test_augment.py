@@ -228,6 +228,43 @@ def test_points_that_are_told_apart_by_their_side_trade_names_in_a_mirror(seed: 
     assert found[0, 1] < found[1, 1] < found[2, 1], "the left one is on the left, mirrored or not"
 
 
+DIAMETERS = Task(
+    "t",
+    "regression",
+    tuple(Label(name) for name in ("left end", "right end", "upper end", "lower end")),
+    "t",
+    left_to_right=(("left end", "right end"),),
+    top_to_bottom=(("upper end", "lower end"),),
+)
+
+
+def test_points_named_by_their_place_are_turned_far_and_named_anew() -> None:
+    points = Keypoints(np.array([(60.0, 110), (190, 140), (105, 170), (150, 80)]))
+    maker = SampleMaker({"t": DIAMETERS}, SIZE, MOVED)
+    frame = SQUARE.image_in(frame_of(disc(128, 128, 5)))
+    long, renamed = [], 0
+    for seed in range(150):
+        left, right, upper, lower = maker.make(frame, SQUARE, points, "t", seed).target.double().numpy()
+        assert left[1] <= right[1], "the left end lies further left, however the picture was turned"
+        assert upper[0] <= lower[0]
+        first, second = right - left, lower - upper
+        assert np.hypot(*first) > 1.3 * np.hypot(*second), "each name stays with its own line"
+        long.append(np.degrees(np.arctan2(first[0], first[1])))
+        renamed += first[0] < 0
+    assert max(long) - min(long) > 60
+    assert renamed > 20, "the upper end of the long line is the left one in some pictures, the right one in others"
+
+
+def test_a_point_that_is_not_visible_takes_no_name_from_another() -> None:
+    points = Keypoints(np.array([(128.0, 200), (np.nan, np.nan), (100, 120), (160, 130)]))
+    maker = SampleMaker({"t": DIAMETERS}, SIZE, MOVED)
+    frame = SQUARE.image_in(frame_of(disc(128, 128, 5)))
+    for seed in range(20):
+        found = maker.make(frame, SQUARE, points, "t", seed).target
+        assert found.isnan().any(dim=1).sum() == 1
+        assert not found[2:].isnan().any()
+
+
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.tuples(st.floats(0, 255), st.floats(0, 255)))
 def test_targets_stay_in_the_picture_or_are_not_visible(seed: int, place: tuple[float, float]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from m2dino.data.scanner import Pixels, jpeg, scanner_effects, tint
 from m2dino.data.screen import field_of_view, screen_marks
 from m2dino.data.targets import Placed, PlacedMask, PlacedPoints, freedom_of, to_keep
-from m2dino.data.warp import draw_warp
+from m2dino.data.warp import IDENTITY, Warp, draw_warp
 from m2dino.tasks import Task
 
 
@@ -67,11 +67,19 @@ def augment(
     rng = np.random.Generator(np.random.SFC64(seed))
     warp = draw_warp(rng, how.geometry, freedom_of(tasks, targets), to_keep(targets))
     moved = [target.moved(warp, size) for target in targets]
-    if warp.mirrors:
-        pairs = zip(moved, tasks, strict=True)
-        moved = [one.renamed(task.mirrored_order) if isinstance(one, PlacedPoints) else one for one, task in pairs]
+    moved = [
+        _named(one, task, warp) if isinstance(one, PlacedPoints) else one
+        for one, task in zip(moved, tasks, strict=True)
+    ]
     pixels = np.asarray(warp.picture(Image.fromarray(pixels), size, Image.Resampling.BILINEAR))
     return _appearance(pixels, moved, rng, how.appearance), moved
+
+
+def _named(points: PlacedPoints, task: Task, warp: Warp) -> PlacedPoints:
+    """Give points the names that they have in the picture after the map."""
+    if warp.mirrors:
+        points = points.renamed(task.mirrored_order)
+    return points if warp is IDENTITY else points.named_by_place(task)
 
 
 def _appearance(pixels: Pixels, targets: Sequence[Placed], rng: np.random.Generator, strength: float) -> Pixels:

@@ -17,6 +17,9 @@ from m2dino.data.warp import Freedom, Warp
 from m2dino.tasks import Task
 from m2dino.values import Box, Keypoints, Mask, Value
 
+FAR = 3.0
+"""How far a picture is turned whose points are named by their place, in units of the usual largest angle: 45 degrees."""
+
 _SIDES = re.compile(r"(?<![a-z])(left|right|l|r|lt|rt)(?![a-z])", re.IGNORECASE)
 
 
@@ -79,6 +82,17 @@ class PlacedPoints:
     def renamed(self, order: Sequence[int]) -> PlacedPoints:
         """Return the points with the names that `order` (see `Task.mirrored_order`) gives them."""
         return PlacedPoints(self.points[list(order)])
+
+    def named_by_place(self, task: Task) -> PlacedPoints:
+        """Return the points with their names given anew where the task gives them by the place in the picture."""
+        points, names = self.points.copy(), task.label_names
+        for axis, pairs in ((1, task.left_to_right), (0, task.top_to_bottom)):
+            for first, second in pairs:
+                a, b = names.index(first), names.index(second)
+                # Where one of the two is not visible, the comparison is false and both keep their names.
+                if points[a, axis] > points[b, axis]:
+                    points[[a, b]] = points[[b, a]]
+        return PlacedPoints(points)
 
     def tensor(self) -> Tensor:
         # A point kept at the very border must not get lost by rounding.
@@ -148,9 +162,9 @@ def mirror_allowed(task: Task) -> bool:
 
     The task may say no. A label whose name speaks of left or right ("left atrium", "OFD right end") says no by itself:
     which of two such labels a mirrored picture deserves depends on whether sides of the body or of the picture are
-    meant, and the name does not tell. `mirror_pairs` tell.
+    meant, and the name does not tell. `mirror_pairs` and `left_to_right` tell.
     """
-    paired = {name for pair in task.mirror_pairs for name in pair}
+    paired = {name for pair in (*task.mirror_pairs, *task.left_to_right) for name in pair}
     return task.horizontal_flip and not any(_SIDES.search(name) for name in task.label_names if name not in paired)
 
 
@@ -159,13 +173,13 @@ def freedom_of(tasks: Sequence[Task], placed: Sequence[Placed]) -> Freedom:
 
     A box is not turned unless the outline of its content is known. Points are not stretched, because the ends of the
     longest diameter of a stretched ellipse are others, and turned less, because their names often follow the picture
-    ("upper end"). What makes a class may lie anywhere, so the picture of a class is not cropped on one side.
+    ("upper end"); where the task says that all its points do, they are turned far and named anew. What makes a class may lie anywhere, so the picture of a class is not cropped on one side.
     """
     boxes = any(isinstance(target, PlacedBox) and not target.exact for target in placed)
-    points = any(task.type == "regression" for task in tasks)
+    points = [task for task in tasks if task.type == "regression"]
     return Freedom(
         mirror=all(mirror_allowed(task) for task in tasks),
-        rotation=0.0 if boxes else 0.6 if points else 1.0,
+        rotation=0.0 if boxes else 1.0 if not points else FAR if all(task.may_turn for task in points) else 0.6,
         stretch=not points,
         crop=all(task.type != "classification" for task in tasks),
     )

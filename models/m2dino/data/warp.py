@@ -98,6 +98,9 @@ def draw_warp(
     zoom = ZOOM**zoom
     ratio = STRETCH**stretch if freedom.stretch else 1.0
     angle = angle * ROTATION * freedom.rotation
+    if freedom.rotation > 1:
+        # Far turns are to be seen, but pictures as they come off the scanner more often.
+        angle *= abs(angle) / (ROTATION * freedom.rotation)
     cos, sin = math.cos(angle), math.sin(angle)
     matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([zoom * ratio, zoom / ratio])
     if mirror and freedom.mirror:
