@@ -150,7 +150,16 @@ class Task:
             )
         if len({label.name for label in labels}) != len(labels):
             raise TaskError(f"{where}: task {task_id}: two labels have the same name.")
-        return cls(id=task_id, type=cast("TaskType", kind), labels=labels, horizontal_flip=flip, **pairs, **texts)
+        return cls(
+            id=task_id,
+            type=cast("TaskType", kind),
+            labels=labels,
+            horizontal_flip=flip,
+            mirror_pairs=pairs["mirror_pairs"],
+            left_to_right=pairs["left_to_right"],
+            top_to_bottom=pairs["top_to_bottom"],
+            **texts,
+        )
 
 
 def _pairs(key: str, entry: object, kind: str, names: set[str], where: str) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ from m2dino.tasks import Task
 from m2dino.values import Box, Keypoints, Mask, Value
 
 FAR = 3.0
-"""How far a picture is turned whose points are named by their place, in units of the usual largest angle: 45 degrees."""
+"""How far a picture is turned whose points are named by their place, in units of the usual largest angle: 45°."""
 
 _SIDES = re.compile(r"(?<![a-z])(left|right|l|r|lt|rt)(?![a-z])", re.IGNORECASE)
 
@@ -173,7 +173,8 @@ def freedom_of(tasks: Sequence[Task], placed: Sequence[Placed]) -> Freedom:
 
     A box is not turned unless the outline of its content is known. Points are not stretched, because the ends of the
     longest diameter of a stretched ellipse are others, and turned less, because their names often follow the picture
-    ("upper end"); where the task says that all its points do, they are turned far and named anew. What makes a class may lie anywhere, so the picture of a class is not cropped on one side.
+    ("upper end"); where the task says that all its points do, they are turned far and named anew. What makes a class
+    may lie anywhere, so the picture of a class is not cropped on one side.
     """
     boxes = any(isinstance(target, PlacedBox) and not target.exact for target in placed)
     points = [task for task in tasks if task.type == "regression"]

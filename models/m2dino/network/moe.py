@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GATE_STD = 0.02
+ROWS_ALIKE = 128
+"""Numbers of tokens of an expert are rounded up to a multiple of this. On a CPU, oneDNN builds code for each new shape of
+a product: numbers that differ in every call would have it built in every call, which takes longer than the product."""
 
 
 class MoEMlp(nn.Module):
@@ -97,9 +100,13 @@ class MoEMlp(nn.Module):
         out: Tensor | None = None
         for expert in range(self.num_experts):
             rows, slots = (chosen == expert).nonzero(as_tuple=True)
+            share = weights[rows, slots]
+            if spare := -len(rows) % ROWS_ALIKE:
+                # Any row will do: its share is 0.
+                rows, share = F.pad(rows, (0, spare)), F.pad(share, (0, spare))
             hidden = self.act(F.linear(tokens[rows], w1[expert], b1[expert]))
             part = F.linear(hidden, w2[expert], self.fc2_bias[:, expert])
-            part = part * weights[rows, slots].to(part.dtype).unsqueeze(-1)
+            part = part * share.to(part.dtype).unsqueeze(-1)
             if out is None:
                 out = torch.zeros(tokens.shape, dtype=part.dtype, device=part.device)
             out = out.index_add(0, rows, part)
