@@ -28,7 +28,6 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     count, size = given.images, given.size
-    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
     targets = {
         TASKS[0]: torch.randint(0, 2, (count, size, size)),
         TASKS[1]: torch.tensor([[0.1, 0.2, 0.5, 0.6]] * count),
@@ -41,6 +40,8 @@ def main() -> None:
         forward = SharedForward(net)
 
         def step(tasks: tuple[str, ...], net: M2Dino = net, forward: SharedForward = forward) -> None:
+            # Other images in every step, as in training: with top-k, the shapes of products follow from them.
+            images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
             outputs = forward(images, tasks)
             torch.stack([loss_of(outputs[task], targets[task]) for task in tasks]).sum().backward()
             net.zero_grad()

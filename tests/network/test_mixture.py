@@ -72,6 +72,18 @@ def test_top_k_uses_the_strongest_experts_and_renormalises(top_k: int) -> None:
     torch.testing.assert_close(moe(tokens, task), soft(tokens, task), atol=1e-4, rtol=1e-4)
 
 
+def test_few_shapes_of_products_occur_whatever_the_images() -> None:
+    """Each new shape would be compiled anew on a CPU: see `rounding`."""
+    torch.manual_seed(0)
+    moe, shapes = mixture(4, 2), set()
+    moe.act.register_forward_pre_hook(lambda _, given: shapes.add(given[0].shape[0]))
+    torch.nn.init.normal_(moe.gate_token.weight)
+    for _ in range(30):
+        moe(torch.randn(2, 300, DIM) + torch.randn(DIM), torch.randn(TASK))
+    assert all(rows % 32 == 0 for rows in shapes)
+    assert 3 < len(shapes) <= 600 // 32 + 1
+
+
 def test_top_k_of_all_experts_is_the_soft_mixture() -> None:
     moe, soft = mixture(4, 4), mixture(4, 0)
     soft.load_state_dict(moe.state_dict())

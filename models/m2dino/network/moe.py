@@ -13,9 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 GATE_STD = 0.02
-ROWS_ALIKE = 128
-"""Numbers of tokens of an expert are rounded up to a multiple of this. On a CPU, oneDNN builds code for each new shape of
-a product: numbers that differ in every call would have it built in every call, which takes longer than the product."""
 
 
 class MoEMlp(nn.Module):
@@ -97,11 +94,12 @@ class MoEMlp(nn.Module):
         weights = weights / weights.sum(dim=-1, keepdim=True)
         w1, b1 = self.fc1.weight.split(self.hidden), self.fc1.bias.split(self.hidden)
         w2 = self.fc2_weight.split(self.hidden, dim=1)
+        step = rounding(len(tokens))
         out: Tensor | None = None
         for expert in range(self.num_experts):
             rows, slots = (chosen == expert).nonzero(as_tuple=True)
             share = weights[rows, slots]
-            if spare := -len(rows) % ROWS_ALIKE:
+            if spare := -len(rows) % step:
                 # Any row will do: its share is 0.
                 rows, share = F.pad(rows, (0, spare)), F.pad(share, (0, spare))
             hidden = self.act(F.linear(tokens[rows], w1[expert], b1[expert]))
@@ -112,6 +110,15 @@ class MoEMlp(nn.Module):
             out = out.index_add(0, rows, part)
         assert out is not None
         return out.view_as(x)
+
+
+def rounding(tokens: int) -> int:
+    """Return what the number of an expert's tokens is rounded up to a multiple of, of so many tokens in all.
+
+    On a CPU, oneDNN compiles code for every new shape of a product and keeps the newest thousand. Numbers that differ
+    in every call would have it compile in every call, for longer than the products take; so few are let through.
+    """
+    return 16 * max(1, tokens // 256)
 
 
 class PrivateExpert(nn.Module):
