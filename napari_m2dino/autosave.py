@@ -1,4 +1,4 @@
-"""Saving off the GUI thread: one writer thread owns the dataset folder; every decision is written as it is made.
+"""Saving off the GUI thread: one writer thread owns the dataset folder; every decision and change is written at once.
 
 A save that fails is told once, kept, and tried again: at the next save, on request, and every `RETRY_S` seconds. Until
 it succeeds the frame counts as unsaved. Records are written in the order in which they were made.
@@ -7,14 +7,11 @@ it succeeds the frame counts as unsaved. Records are written in the order in whi
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m2dino.cine.loop import CineLoop
 from m2dino.data.records import Record
 from m2dino.errors import StoreError
 from m2dino.tasks import Task
@@ -22,24 +19,12 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_m2dino.background import BackgroundThread
 from napari_m2dino.errors import explain
+from napari_m2dino.postbox import DraftSave, Item, PostBox, Save, Withdrawal
 
 if TYPE_CHECKING:
     from m2dino.data.store import Store
 
 RETRY_S = 10.0
-
-
-@dataclass(frozen=True)
-class Save:
-    """One record to write, with what the dataset needs beside it."""
-
-    record: Record
-    loop: CineLoop
-    task: Task
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        return (self.record.loop_id, self.record.task_id, self.record.frame)
 
 
 @dataclass(frozen=True)
@@ -59,27 +44,36 @@ class Autosave(QObject):
     Signals
     -------
     saved : Record as the store returned it
-    failed : sentence; the records concerned are kept and tried again
+    failed : sentence; what it concerns is kept and tried again
+    recovered : the disk takes what is written again
     refused : (Record, sentence), a record that can never be saved, such as one of a frame that cannot be decoded
     restored : (loop id, task id, list of Record)
+    drafts : (loop id, task id, list of Draft), after `restored`
+    news : (loop id, task id, list of News), what others have decided on meanwhile
     holdings : Holdings
     tasks : list of Task that the folder knows
     """
 
     saved = Signal(object)
     failed = Signal(str)
+    recovered = Signal()
     refused = Signal(object, str)
     restored = Signal(str, str, object)
+    drafts = Signal(str, str, object)
+    news = Signal(str, str, object)
     holdings = Signal(object)
     tasks = Signal(object)
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seat: str = "") -> None:
         super().__init__()
         self.folder = folder
+        self.seat = seat
+        self.author = ""
         self._thread = BackgroundThread("m2dino saving")
         self._store: tuple[Path, Store] | None = None
-        self._lock = threading.Lock()
-        self._waiting: OrderedDict[tuple[str, str, int], Save] = OrderedDict()
+        self._box = PostBox()
+        self._written: set[int] = set()
+        self._known: dict[tuple[str, str], int] = {}
         self._complained = False
 
     @property
@@ -89,27 +83,39 @@ class Autosave(QObject):
 
     @property
     def waiting(self) -> int:
-        """How many records are not on the disk yet."""
-        with self._lock:
-            return len(self._waiting)
+        """How many decisions are not on the disk yet."""
+        return self._box.count(drafts=False)
+
+    @property
+    def unkept(self) -> int:
+        """How many decisions and drafts are not on the disk yet."""
+        return self._box.count(drafts=True)
 
     def save(self, save: Save) -> None:
-        """Queue a record; a later one of the same frame replaces it."""
-        with self._lock:
-            self._waiting.pop(save.key, None)
-            self._waiting[save.key] = save
+        """Queue a record; a later one of the same frame replaces it, and it ends the draft of the frame."""
+        self._post(save)
+
+    def keep(self, drafts: Iterable[DraftSave]) -> None:
+        """Queue undecided work; later work on the same frame replaces it."""
+        self._post(*drafts)
+
+    def withdraw(self, loop_id: str, task: Task, frame: int) -> None:
+        """Take the record of a frame out of the dataset; its history stays."""
+        self._post(Withdrawal(loop_id, task, frame))
+
+    def _post(self, *items: Item) -> None:
+        for item in items:
+            self._box.put(item)
         self._thread.submit(self._flush)
 
     def retry(self) -> None:
         """Try again what failed."""
-        if self.waiting:
+        if self.unkept:
             self._thread.submit(self._flush)
 
-    def withdraw(self, loop_id: str, task: Task, frame: int) -> None:
-        """Take the record of a frame out of the dataset; its history stays."""
-        with self._lock:
-            self._waiting.pop((loop_id, task.id, frame), None)
-        self._thread.submit(lambda: self._withdraw(loop_id, task, frame))
+    def ask_for_news(self, loop_id: str, task: Task) -> None:
+        """Ask whether another window or person has decided on frames of a loop; the answer, if any, is `news`."""
+        self._thread.submit(lambda: self._ask(loop_id, task))
 
     def restore(self, loop_id: str, task: Task) -> None:
         """Ask for the saved records of a loop; the answer is `restored`."""
@@ -149,6 +155,7 @@ class Autosave(QObject):
 
             self._close()
             self._store = (self.folder, Store.open(self.folder, create=True))
+            self._store[1].written = self._written
         return self._store[1]
 
     def _close(self) -> None:
@@ -164,17 +171,11 @@ class Autosave(QObject):
             self._send("failed", explain(error, doing))
 
     def _flush(self) -> None:
-        while True:
-            with self._lock:
-                save = next(iter(self._waiting.values()), None)
-            if save is None:
-                self._complained = False
-                return
+        while items := self._box.first():
             try:
                 store = self._open()
                 assert store is not None
-                pixels = save.loop[save.record.frame]
-                record = store.save(save.record, frame=pixels, task=save.task)
+                said = self._write(store, items)
             except (StoreError, OSError) as error:
                 self._store = None
                 if not self._complained:
@@ -182,37 +183,60 @@ class Autosave(QObject):
                     self._send("failed", f"Not saved yet: {explain(error, 'saving')}")
                 return
             except Exception as error:  # noqa: BLE001 - the boundary of the thread: trying again would change nothing
-                self._forget(save)
-                self._send("refused", save.record, f"Not saved: {explain(error, 'saving')}")
+                self._box.done(items)
+                sentence = f"Not saved: {explain(error, 'saving')}"
+                if isinstance(items[0], Save):
+                    self._send("refused", items[0].record, sentence)
+                else:
+                    self._send("failed", sentence)
                 continue
-            self._forget(save)
-            self._send("saved", record)
-            self._guarded(lambda task=save.task: self._count(task), "counting the saved frames")  # type: ignore[misc]
+            self._box.done(items)
+            if self._complained:
+                self._complained = False
+                self._send("recovered")
+            if said is not None:
+                self._send("saved", said)
+            if not isinstance(items[0], DraftSave):
+                self._guarded(lambda task=items[0].task: self._count(task), "counting the saved frames")  # type: ignore[misc]
 
-    def _forget(self, save: Save) -> None:
-        """Take a record off the list, unless a newer one of the same frame has taken its place."""
-        with self._lock:
-            if self._waiting.get(save.key) is save:
-                del self._waiting[save.key]
-
-    def _withdraw(self, loop_id: str, task: Task, frame: int) -> None:
-        def work() -> None:
-            store = self._open()
-            assert store is not None
-            store.withdraw(loop_id, frame, task.id)
-            self._count(task)
-
-        self._guarded(work, "taking a frame back")
+    def _write(self, store: Store, items: Sequence[Item]) -> Record | None:
+        """Write what goes in one go; return the record, if it is one."""
+        first = items[0]
+        if isinstance(first, Save):
+            pixels = first.loop[first.record.frame]
+            return store.save(first.record, frame=pixels, task=first.task, seat=self.seat)
+        if isinstance(first, Withdrawal):
+            store.withdraw(first.loop_id, first.frame, first.task.id)
+        else:
+            store.keep_drafts(one.whole(self.seat, self.author) for one in items if isinstance(one, DraftSave))
+        return None
 
     def _restore(self, loop_id: str, task: Task) -> None:
         def work() -> None:
             store = self._open(create=False)
+            self._known[loop_id, task.id] = 0 if store is None else store.last_number()
             records = [] if store is None else store.records(loop_id=loop_id, task_id=task.id)
             self._send("tasks", [] if store is None else list(store.tasks().values()))
             self._send("restored", loop_id, task.id, records)
+            self._send("drafts", loop_id, task.id, [] if store is None else store.drafts(loop_id, task.id))
             self._count(task)
 
         self._guarded(work, "reading the saved frames")
+
+    def _ask(self, loop_id: str, task: Task) -> None:
+        def work() -> None:
+            store = self._open(create=False)
+            known = self._known.get((loop_id, task.id))
+            if store is None or known is None:
+                return
+            if news := store.news(loop_id, task.id, known):
+                self._known[loop_id, task.id] = max(one.number for one in news)
+                self._send("news", loop_id, task.id, news)
+                self._count(task)
+
+        # Whether the folder can be reached is said where something is to be saved, not every few seconds.
+        with contextlib.suppress(StoreError, OSError):
+            work()
 
     def _count(self, task: Task) -> None:
         store = self._open(create=False)

@@ -172,6 +172,14 @@ class Desk(QObject):
         self.task = task
         self._renew()
 
+    def bring(self, result: ResultLayer) -> None:
+        """Put another loop and task on the desk, whose layer of the image is in the viewer."""
+        if result.loop is not self.loop:
+            self._task_of_loop[result.loop.identity] = result.task.id
+            wanted = next(x for x in self.viewer.layers if loop_of(x) is result.loop and result_of(x) is None)
+            self.viewer.layers.selection.active = wanted
+        self.choose_task(result.task)
+
     def _renew(self) -> None:
         self.result = None
         if self.loop is not None and self.task is not None:
@@ -211,6 +219,10 @@ class Desk(QObject):
             if (result.loop.identity, result.task.id) == (loop_id, task_id) and self.shows(result.loop)
         ]
 
+    def tasks_of(self, loop: CineLoop) -> list[str]:
+        """Return the ids of the tasks worked on with a loop, in order of first use."""
+        return [task_id for (one, task_id) in self._results if one == id(loop)]
+
     def show_result(self, result: ResultLayer) -> None:
         """See to it that the layer of `result` is in the viewer, with all that is known on it."""
         if not result.show(self.viewer):
@@ -226,6 +238,8 @@ class Desk(QObject):
                 known[frame] = value
         if known:
             result.write(known)
+        if drawn := session.contents():
+            result.put(drawn)
 
     def add_tasks(self, tasks: Iterable[Task], source: str) -> None:
         """Learn of tasks that a checkpoint or the dataset folder brings."""

@@ -70,6 +70,7 @@ class PredictionJobs(QObject):
     model_ready : (checkpoint path as text, device in words)
     model_failed : (checkpoint path as text, sentence)
     predicted : (generation, Prediction)
+    told : (generation, frame, Insight or None, Shape), before the prediction of that frame
     progressed : Progress
     ended : Outcome
     """
@@ -77,6 +78,7 @@ class PredictionJobs(QObject):
     model_ready = Signal(str, str)
     model_failed = Signal(str, str)
     predicted = Signal(int, object)
+    told = Signal(int, int, object, object)
     progressed = Signal(object)
     ended = Signal(object)
 
@@ -168,6 +170,10 @@ class PredictionJobs(QObject):
     def _run(self, request: Request, model: Model, should_stop: Callable[[], bool], notes: list[str]) -> Iterator[int]:
         """Predict frame after frame, passing over damaged ones; yield how many frames are done."""
         from m2dino.predictor import predict
+        from m2dino.queueing.insight import Insight
+        from m2dino.queueing.jumps import shape_of
+
+        insights: dict[int, Insight] = {}
 
         predictions = predict(
             request.loop,
@@ -178,7 +184,10 @@ class PredictionJobs(QObject):
             batch_size=BATCH,
             should_stop=should_stop,
             on_bad_frame=lambda _frame, error: notes.append(str(error)),
+            on_insight=lambda insight: insights.update({insight.frame: insight}),
         )
         for predicted, prediction in enumerate(predictions, start=1):
+            frame = prediction.frame
+            self._send("told", request.generation, frame, insights.pop(frame, None), shape_of(prediction.value))
             self._send("predicted", request.generation, prediction)
             yield predicted + len(notes)

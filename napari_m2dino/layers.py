@@ -35,8 +35,8 @@ def mask_from_labels(frame_labels: ArrayLike, task: Task) -> Mask:
         A painted label is not a class of the task.
     """
     array = np.asarray(frame_labels)
-    worst = int(array.max(initial=0))
-    if worst >= task.num_classes:
+    worst = int(array.max(initial=0)) if int(array.min(initial=0)) >= 0 else int(array.min(initial=0))
+    if not 0 <= worst < task.num_classes:
         raise UsageError(
             f"Label {worst} is painted on this frame, but {task.title} has only the labels 1 to "
             f"{task.num_classes - 1}: repaint it with one of them."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from m2dino.errors import UsageError
 from m2dino.values import Prediction
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -43,6 +45,8 @@ class Predicting(QObject):
         self._put_soon = QTimer(self)
         self._put_soon.setSingleShot(True)
         self._put_soon.timeout.connect(self._put)
+        self._told: dict[int, tuple[Any, Any]] = {}
+        jobs.told.connect(self._hear)
         jobs.predicted.connect(self._take)
         jobs.progressed.connect(self._progressed)
         jobs.ended.connect(self._ended)
@@ -97,11 +101,16 @@ class Predicting(QObject):
             return
         self._target, self._kept = desk.result, kept
         self._arrived, self._first = [], True
+        self._told = {}
         self.running, self.progress = True, None
         todo = tuple(frame for frame in frames if frame not in kept)
         region = self.area.region_for(desk.loop)
         self._generation = self.jobs.start(desk.loop, desk.task, desk.checkpoint.path, todo, region)
         self.changed.emit()
+
+    def _hear(self, generation: int, frame: int, insight: Any, shape: Any) -> None:
+        if generation == self._generation:
+            self._told[frame] = (insight, shape)
 
     def _take(self, generation: int, prediction: Prediction) -> None:
         if generation != self._generation:
@@ -127,6 +136,11 @@ class Predicting(QObject):
         fresh = [prediction for prediction in arrived if prediction.frame not in touched]
         for prediction in fresh:
             result.session.propose(prediction)
+            if (told := self._told.pop(prediction.frame, None)) is not None:
+                insight, shape = told
+                result.session.note_shape(prediction.frame, shape)
+                if insight is not None:
+                    result.session.insights[prediction.frame] = insight
         if fresh:
             result.write({prediction.frame: prediction.value for prediction in fresh})
         self.changed.emit()

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from napari_m2dino.session import FrameState
 
-ORDERS = {"unsure first": "confidence", "in order": "index"}
+ORDERS = {
+    "unsure first": "confidence",
+    "in order": "index",
+    "jumps first": "jump",
+    "experts divided": "entropy",
+    "most different": "diversity",
+    "random": "random",
+}
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,14 @@ def queue(states: Sequence[FrameState], confidences: Sequence[float | None], ord
     states : sequence of FrameState
         One a frame.
     confidences : sequence of float or None
-        One a frame, in [0, 1].
+        One a frame, in [0, 1]; for orders other than "confidence" any number that puts frames in order, at most 1.
     order : str
-        "confidence" (least certain first, ties by index) or "index".
+        "index", or another of `ORDERS`: the lowest number first, ties by index, frames without one last.
     """
     waiting = [i for i, state in enumerate(states) if state in (FrameState.PROPOSED, FrameState.CHANGED)]
     if order == "index":
         return waiting
-    if order != "confidence":
+    if order not in ORDERS.values():
         raise ValueError(f"order {order!r} is not one of {sorted(ORDERS.values())}")
     certain = [1.0 if c is None else c for c in confidences]
     return sorted(waiting, key=lambda i: (certain[i], i))

@@ -1,20 +1,25 @@
-"""Review: accept, reject, take back and go on; every decision is handed to the writer thread at once."""
+"""Review: accept, reject, undo and go on; every decision and change is handed to the writer thread at once."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from m2dino.data.records import Record
 from m2dino.errors import UsageError
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_m2dino.autosave import RETRY_S, Autosave, Holdings, Save
+from napari_m2dino.autosave import Autosave, Holdings
 from napari_m2dino.desk import Desk
+from napari_m2dino.hearing import Hearing
+from napari_m2dino.ledger import Ledger
 from napari_m2dino.loop_array import LoopArray
+from napari_m2dino.postbox import Save
+from napari_m2dino.queueing import ReviewQueue
 from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.result_layers.classes import ClassResult
-from napari_m2dino.review import next_frame
 from napari_m2dino.session import FrameState
+from napari_m2dino.stepping import Stepping
 
 if TYPE_CHECKING:
     from m2dino.values import Value
@@ -36,58 +41,66 @@ class Reviewing(QObject):
         super().__init__()
         self.desk = desk
         self.autosave = autosave
-        self.order = "confidence"
-        self.holdings: Holdings | None = None
+        self.ledger = Ledger(desk, autosave)
+        self.heard = Hearing(desk, autosave, self.ledger)
+        self.queue = ReviewQueue(desk)
+        self._stepping = Stepping()
+        self.moves_on = True
         self._result: ResultLayer | None = None
         self._shown = -1
+        self._touched_frames: set[int] = set()
+        self._looking = False
         self._look_soon = QTimer(self)
         self._look_soon.setSingleShot(True)
         self._look_soon.setInterval(LOOK_DELAY_MS)
         self._look_soon.timeout.connect(self.look)
-        self._retry = QTimer(self)
-        self._retry.setInterval(int(RETRY_S * 1000))
-        self._retry.timeout.connect(autosave.retry)
         desk.session_changed.connect(self._session_changed)
         desk.frame_changed.connect(self._frame_changed)
-        autosave.saved.connect(self._saved)
-        autosave.failed.connect(self._failed)
-        autosave.refused.connect(self._refused)
-        autosave.restored.connect(self._restored)
-        autosave.holdings.connect(self._counted)
+        self.heard.changed.connect(self.changed)
+
+    @property
+    def holdings(self) -> Holdings | None:
+        """What the dataset folder holds for the task on the desk, once it is known."""
+        return self.heard.holdings
 
     def close(self) -> None:
-        """Stop the clocks; safe to call twice."""
-        self._retry.stop()
-        self._look_soon.stop()
+        """Enter what was drawn last, and stop the clocks; safe to call twice."""
         self._leave()
+        self._look_soon.stop()
+        self.heard.close()
 
     # -- looking -----------------------------------------------------------------------------------------------------
     def look(self) -> None:
-        """Compare what stands on the frame shown with what is known of it."""
-        if self._result is None or self._shown < 0:
-            return
-        self._look_at(self._shown)
+        """Compare what stands on the frame shown, and on those touched, with what is known of them."""
+        self._enter()
         self.changed.emit()
 
-    def _look_at(self, frame: int) -> None:
-        result = self._result
-        if result is None or not result.is_shown(self.desk.viewer):
+    def _enter(self, words: str = "") -> None:
+        """Enter what has changed into the history, and have it saved."""
+        result, self._touched_frames, touched = self._result, set(), self._touched_frames
+        self._look_soon.stop()
+        if result is None:
             return
+        frames = {frame for frame in (*touched, self._shown) if 0 <= frame < len(result.loop)}
+        if -1 in touched:
+            frames |= set(result.changed_frames())
+        self._looking = True
         try:
-            result.session.look(frame, result.value(frame))
-        except UsageError:
-            result.session.mark_changed(frame)
+            for frame in frames:
+                self.ledger.look(result, frame)
+        finally:
+            self._looking = False
+        self.ledger.enter(result, frames, words)
 
     def _frame_changed(self, frame: int) -> None:
         if frame == self._shown or self._result is None:
             return
         if self._look_soon.isActive():
-            self._look_soon.stop()
-            self._look_at(self._shown)
+            self._enter()
         left, self._shown = self._shown, frame
         self._result.session.watch(frame)
         if self._result.session.state(left) is FrameState.CHANGED:
-            self.desk.tell(f"Frame {left} is changed but not saved: go back and accept it.", "warning")
+            self.desk.tell(f"Frame {left} is changed and kept, but trains only once you accept it.", "warning")
         data = getattr(self.desk.loop_layer(), "data", None)
         if isinstance(data, LoopArray) and frame in data.damaged:
             self.desk.tell(data.damaged[frame], "warning")
@@ -95,24 +108,37 @@ class Reviewing(QObject):
 
     def _session_changed(self) -> None:
         self._leave()
-        self._result, self.holdings = self.desk.result, None
+        self._result = self.desk.result
+        self.heard.holdings = None
         if self._result is not None:
             self._result.changed.connect(self._touched)
             self._result.noted.connect(self.desk.tell)
+            self._result.session.changed.connect(self._stirred)
             self._shown = self.desk.frame
             self._result.session.watch(self._shown)
+            self.ledger.enter(self._result, range(len(self._result.loop)))  # what came while it was not on the desk
             self.autosave.restore(self._result.loop.identity, self._result.task)
         self.changed.emit()
 
     def _leave(self) -> None:
         if self._result is not None:
+            if self._look_soon.isActive():
+                self._enter()
             self._result.changed.disconnect(self._touched)
             self._result.noted.disconnect(self.desk.tell)
+            self._result.session.changed.disconnect(self._stirred)
             self._result.session.watch(None)
         self._result, self._shown = None, -1
 
     def _touched(self, frame: int) -> None:
+        self._touched_frames.add(frame)
         self._look_soon.start()
+
+    def _stirred(self, frame: int) -> None:
+        """Hear of a frame whose state has changed: a prediction has come, or what was carried."""
+        if not self._looking:
+            self._touched_frames.add(max(frame, 0))
+            self._look_soon.start()
 
     # -- deciding ----------------------------------------------------------------------------------------------------
     def accept(self) -> None:
@@ -121,6 +147,7 @@ class Reviewing(QObject):
         if result is None:
             self.desk.tell("Nothing to accept: open a loop and choose a task first.", "warning")
             return
+        self._enter()
         try:
             record = result.session.accept(frame, result.value(frame))
         except UsageError as error:
@@ -130,18 +157,36 @@ class Reviewing(QObject):
 
     def reject(self) -> None:
         """Set the frame shown aside as unusable: it never trains."""
-        if self._result is None:
+        result, frame = self._result, self._shown
+        if result is None:
             self.desk.tell("Nothing to reject: open a loop and choose a task first.", "warning")
             return
-        self._settle(self._result, self._result.session.reject(self._shown))
+        self._enter()
+        try:
+            left = result.value(frame)
+        except UsageError:
+            left = None
+        self._settle(result, result.session.reject(frame), left)
+
+    def undo(self) -> None:
+        """Take back the last thing done, whatever it was, and show where."""
+        self._enter()
+        self.desk.tell(self.ledger.undo())
+        self.changed.emit()
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        self._enter()
+        self.desk.tell(self.ledger.redo())
+        self.changed.emit()
 
     def take_back(self) -> None:
         """Undo the decision on the frame shown, or a change not yet saved: the model's proposal is put back."""
         result, frame = self._result, self._shown
         if result is None:
             return
+        self._enter()
         decided = result.session.is_decided(frame)
-        self._look_soon.stop()
         if decided and frame in result.session.unsaved():
             value: Value | None = result.session.saved_value(frame)
             result.write({frame: value})
@@ -157,12 +202,18 @@ class Reviewing(QObject):
 
     def next(self) -> None:
         """Show the next frame that waits for a decision."""
-        session = self.desk.session
-        if session is None:
-            return
-        states = session.states()
-        confidences = [session.confidence(frame) for frame in range(len(states))]
-        frame = next_frame(self._shown, states, confidences, self.order)
+        self._go(self.queue.next(self._shown))
+
+    def next_in_order(self) -> None:
+        """Show the next frame along the loop that nobody has decided on."""
+        self._go(self.queue.next(self._shown, "index"))
+
+    def step(self, way: int) -> None:
+        """Show the frame before (-1) or after (+1), or one farther on while the key is held."""
+        if self.desk.loop is not None:
+            self.desk.go_to(self._stepping.step(self.desk.frame, way, len(self.desk.loop)))
+
+    def _go(self, frame: int | None) -> None:
         if frame is None:
             self.desk.tell("No other frame waits for you.", "good")
         else:
@@ -194,52 +245,11 @@ class Reviewing(QObject):
         layer.mode = mode
         self.desk.tell(sentence)
 
-    def _settle(self, result: ResultLayer, record: Record) -> None:
-        self._look_soon.stop()
-        result.session.settle(record)
+    def _settle(self, result: ResultLayer, record: Record, left: Value | None = None) -> None:
+        record = replace(record, author=self.autosave.author)
+        result.session.settle(record, left)
+        self.ledger.enter(result, [record.frame])
         self.autosave.save(Save(record, result.loop, result.task))
         self.changed.emit()
-
-    # -- what the writer thread says ---------------------------------------------------------------------------------
-    def _saved(self, record: Record) -> None:
-        if not self.autosave.waiting:
-            self._retry.stop()
-        self.desk.tell(f"Frame {record.frame} saved as {record.fate}.", "good")
-        self.changed.emit()
-
-    def _failed(self, sentence: str) -> None:
-        if self.autosave.waiting:
-            self._retry.start()
-        self.desk.tell(sentence, "error")
-        self.changed.emit()
-
-    def _refused(self, record: Record, sentence: str) -> None:
-        for result in self.desk.results_for(record.loop_id, record.task_id):
-            result.session.take_back(record.frame)
-        self.desk.tell(sentence, "error")
-        self.changed.emit()
-
-    def _restored(self, loop_id: str, task_id: str, records: list[Record]) -> None:
-        for result in self.desk.results_for(loop_id, task_id):
-            self._put_back(result, records)
-
-    def _put_back(self, result: ResultLayer, records: list[Record]) -> None:
-        session = result.session
-        fresh = [r for r in records if r.frame < len(result.loop) and not session.is_decided(r.frame)]
-        # Frames changed since the question was asked are the person's newer word.
-        fresh = [r for r in fresh if r.frame not in session.unsaved()]
-        if not fresh:
-            return
-        for record in fresh:
-            session.settle(record)
-        shown = result.is_shown(self.desk.viewer)
-        self.desk.show_result(result)  # a new layer gets all that is known
-        if shown:
-            result.write({record.frame: record.value for record in fresh})
-        self.desk.tell(f"{len(fresh)} frames of this loop were reviewed before: their labels are back.")
-        self.changed.emit()
-
-    def _counted(self, holdings: Holdings) -> None:
-        if self.desk.task is not None and holdings.task_id == self.desk.task.id:
-            self.holdings = holdings
-            self.changed.emit()
+        if self.moves_on and (frame := self.queue.next(self._shown)) is not None:
+            self.desk.go_to(frame)

@@ -7,18 +7,24 @@ an argument. So "edited" is never a flag that could go stale: it is the outcome 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from m2dino.cine.loop import CineLoop
+from m2dino.data.drafts import Content
 from m2dino.data.records import Fate, Record
 from m2dino.errors import UsageError
+from m2dino.queueing.jumps import Shape, shape_of
 from m2dino.tasks import Task
 from m2dino.values import Box, Prediction, Value
 from psygnal import Signal
 
 from napari_m2dino.layers import is_blank, same_value
 from napari_m2dino.packed import Packed, PackedPrediction, pack, unpack
+
+if TYPE_CHECKING:
+    from m2dino.queueing.insight import Insight
 
 IDLE_S = 60.0
 """Longest stretch on one frame that counts as work: beyond it the person has left the desk."""
@@ -42,10 +48,41 @@ class FrameState(Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """A person's word on a frame: the fate, and the value it was given to (None if rejected)."""
+    """A person's word on a frame.
+
+    Attributes
+    ----------
+    fate : str
+    packed : Packed or None
+        The value it was given to; None if rejected.
+    left : Packed or None
+        What stood on a frame when it was rejected.
+    author : str
+    seconds : float
+    """
 
     fate: Fate
     packed: Packed | None
+    left: Packed | None = None
+    author: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All that is known of a frame at one moment: what the history goes back to, and what a draft keeps.
+
+    Attributes
+    ----------
+    content : Content or None
+        What a person has drawn and not decided on; None where the decision, or else the proposal, stands as it was.
+    decision : Decision or None
+    proposal : PackedPrediction or None
+    """
+
+    content: Content | None
+    decision: Decision | None
+    proposal: PackedPrediction | None
 
 
 class LoopSession:
@@ -55,6 +92,8 @@ class LoopSession:
     ----------
     loop : CineLoop
     task : Task
+    insights : dict of int to Insight
+        What the network has shown of a frame beside its answer.
     changed : Signal
         Emitted with the frame whose state may have changed, or -1 for many.
     """
@@ -67,6 +106,9 @@ class LoopSession:
         self._proposals: dict[int, PackedPrediction] = {}
         self._decisions: dict[int, Decision] = {}
         self._unsaved: set[int] = set()
+        self._contents: dict[int, Content] = {}
+        self._shapes: dict[int, tuple[object, Shape]] = {}
+        self.insights: dict[int, Insight] = {}
         self._seconds: dict[int, float] = {}
         self._watched: tuple[int, float] | None = None
 
@@ -74,7 +116,7 @@ class LoopSession:
     def propose(self, prediction: Prediction) -> None:
         """Take note of what the model says of a frame."""
         self._proposals[prediction.frame] = PackedPrediction.of(prediction)
-        self._unsaved.discard(prediction.frame)
+        self._set_aside(prediction.frame)
         self.changed.emit(prediction.frame)
 
     def proposal(self, frame: int) -> Prediction | None:
@@ -89,6 +131,23 @@ class LoopSession:
     def confidence(self, frame: int) -> float | None:
         packed = self._proposals.get(frame)
         return packed.confidence if packed else None
+
+    def note_shape(self, frame: int, shape: Shape) -> None:
+        """Take note of the shape of the proposal of a frame, where it is known already."""
+        self._shapes[frame] = (self._proposals.get(frame), shape)
+
+    def shape(self, frame: int) -> Shape | None:
+        """Return what was decided on a frame, or else proposed, in a few numbers; None where nothing was."""
+        decision = self._decisions.get(frame)
+        source = decision if decision and decision.packed is not None else self._proposals.get(frame)
+        if source is None:
+            return None
+        known = self._shapes.get(frame)
+        if known is None or known[0] is not source:
+            value = self.saved_value(frame) if source is decision else unpack(self._proposals[frame].packed)
+            assert value is not None
+            known = self._shapes[frame] = (source, shape_of(value))
+        return known[1]
 
     # -- states ------------------------------------------------------------------------------------------------------
     def state(self, frame: int) -> FrameState:
@@ -110,7 +169,7 @@ class LoopSession:
         if self._differs(frame, current):
             self._unsaved.add(frame)
         else:
-            self._unsaved.discard(frame)
+            self._set_aside(frame)
         now = self.state(frame)
         if now is not was:
             self.changed.emit(frame)
@@ -131,8 +190,8 @@ class LoopSession:
 
     def _differs(self, frame: int, current: Value | None) -> bool:
         decision = self._decisions.get(frame)
-        if decision and decision.packed is not None:
-            return not same_value(current, unpack(decision.packed))
+        if decision and (word := decision.packed or decision.left) is not None:
+            return not same_value(current, unpack(word))
         known = self._proposals.get(frame)
         if known is None:
             return not is_blank(current)
@@ -162,13 +221,17 @@ class LoopSession:
         """Return the record of rejecting a frame."""
         return self._record(frame, "rejected", None, self.proposal(frame))
 
-    def settle(self, record: Record) -> None:
-        """Take note of a decision: one just made, or one read back from the dataset folder."""
+    def settle(self, record: Record, left: Value | None = None) -> None:
+        """Take note of a decision: one just made, or one read back from the dataset folder.
+
+        `left` is what stood on a frame that is rejected.
+        """
         packed = pack(record.value) if record.value is not None else None
-        self._decisions[record.frame] = Decision(record.fate, packed)
+        rest = pack(left) if left is not None and packed is None else None
+        self._decisions[record.frame] = Decision(record.fate, packed, rest, record.author, record.seconds)
         if record.proposal is not None and record.frame not in self._proposals:
             self._proposals[record.frame] = PackedPrediction.of(record.proposal)
-        self._unsaved.discard(record.frame)
+        self._set_aside(record.frame)
         self._seconds.pop(record.frame, None)
         self.changed.emit(record.frame)
 
@@ -183,9 +246,60 @@ class LoopSession:
     def take_back(self, frame: int) -> Prediction | None:
         """Forget the decision on a frame and return the model's proposal for it, if there was one."""
         self._decisions.pop(frame, None)
-        self._unsaved.discard(frame)
+        self._set_aside(frame)
         self.changed.emit(frame)
         return self.proposal(frame)
+
+    # -- standings ---------------------------------------------------------------------------------------------------
+    def keep(self, frame: int, content: Content) -> None:
+        """Keep what is drawn on a frame that is changed and not decided on."""
+        self._contents[frame] = content
+
+    def content(self, frame: int) -> Content | None:
+        """Return what is drawn on a frame and not decided on."""
+        return self._contents.get(frame)
+
+    def contents(self) -> dict[int, Content]:
+        """Return what is drawn and not decided on, by frame."""
+        return dict(self._contents)
+
+    def standing(self, frame: int) -> Standing:
+        """Return all that is known of a frame, as of the last `look` at it."""
+        return Standing(self._contents.get(frame), self._decisions.get(frame), self._proposals.get(frame))
+
+    def stand(self, frame: int, standing: Standing) -> None:
+        """Put a frame back to where it stood."""
+        self._set_aside(frame)
+        for known, value in ((self._decisions, standing.decision), (self._proposals, standing.proposal)):
+            if value is None:
+                known.pop(frame, None)  # type: ignore[attr-defined]
+            else:
+                known[frame] = value  # type: ignore[index]
+        if standing.content is not None:
+            self._contents[frame] = standing.content
+            self._unsaved.add(frame)
+        self.changed.emit(frame)
+
+    def base(self, frame: int) -> Value | None:
+        """Return what stands on a frame but for undecided work: the value decided on, else the proposal's."""
+        decision = self._decisions.get(frame)
+        if decision and (word := decision.packed or decision.left) is not None:
+            return unpack(word)
+        packed = self._proposals.get(frame)
+        return unpack(packed.packed) if packed else None
+
+    def record_of(self, frame: int) -> Record | None:
+        """Return the record of the decision that holds for a frame, to be saved anew."""
+        decision = self._decisions.get(frame)
+        if decision is None:
+            return None
+        value = unpack(decision.packed) if decision.packed is not None else None
+        record = self._record(frame, decision.fate, value, self.proposal(frame))
+        return replace(record, author=decision.author, seconds=decision.seconds)
+
+    def _set_aside(self, frame: int) -> None:
+        self._unsaved.discard(frame)
+        self._contents.pop(frame, None)
 
     # -- time --------------------------------------------------------------------------------------------------------
     def watch(self, frame: int | None, now: float | None = None) -> None:

@@ -52,6 +52,11 @@ SHORTCUTS = (
     ),
     Shortcut("next", "N", "Go to the next frame to review"),
     Shortcut("take_back", "U", "Take back the decision on the frame"),
+    Shortcut("next_in_order", "Shift-N", "Go to the next frame along the loop that nobody has decided on"),
+    Shortcut("undo", "Control-Z", "Undo the last thing done"),
+    Shortcut("redo", "Control-Shift-Z", "Do again what was undone"),
+    Shortcut("step_back", "Left", "Step back; hold to go faster", ("napari:increment_dims_left",)),
+    Shortcut("step_on", "Right", "Step on; hold to go faster", ("napari:increment_dims_right",)),
     Shortcut("predict_frame", "Control-P", "Predict the frame shown"),
     Shortcut("predict_all", "Control-L", "Predict the whole loop"),
 )

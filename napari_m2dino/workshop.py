@@ -22,8 +22,9 @@ from napari_m2dino.jobs import PredictionJobs
 from napari_m2dino.loop_tools import LoopTools
 from napari_m2dino.napari_compat import main_window
 from napari_m2dino.opening.controller import Opening
-from napari_m2dino.places import dataset_folder, remember_dataset_folder
+from napari_m2dino.places import author, dataset_folder, remember_dataset_folder, seat
 from napari_m2dino.predicting import Predicting
+from napari_m2dino.resuming import Resuming
 from napari_m2dino.reviewing import Reviewing
 from napari_m2dino.session import FrameState
 from napari_m2dino.training_process import TrainingProcess
@@ -51,7 +52,8 @@ class Workshop(QObject):
         folder = dataset or dataset_folder()
         self.files = BackgroundThread("m2dino files")
         self.jobs = PredictionJobs()
-        self.autosave = Autosave(folder)
+        self.autosave = Autosave(folder, seat())
+        self.autosave.author = author()
         self.process = TrainingProcess()
         self.desk = Desk(viewer)
         self.opening = Opening(viewer, self.desk.tell, partial(main_window, viewer))
@@ -59,6 +61,7 @@ class Workshop(QObject):
         self.predicting = Predicting(self.desk, self.jobs, self.tools.area)
         self.reviewing = Reviewing(self.desk, self.autosave)
         self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
+        self.resuming = Resuming(self.desk, self.reviewing, self.open_loop, self.files, lambda: self.autosave.folder)
         self.closed = False
         self._others: list[Path] = []
         self._checkpoints_found.connect(self._take_checkpoints)
@@ -80,6 +83,7 @@ class Workshop(QObject):
         self.closed = True
         self.opening.close()
         self.improving.close()
+        self.resuming.close()
         self.reviewing.close()
         self.tools.close()
         self.desk.close()
@@ -94,6 +98,11 @@ class Workshop(QObject):
             "reject": self.reviewing.reject,
             "next": self.reviewing.next,
             "take_back": self.reviewing.take_back,
+            "next_in_order": self.reviewing.next_in_order,
+            "undo": self.reviewing.undo,
+            "redo": self.reviewing.redo,
+            "step_back": partial(self.reviewing.step, -1),
+            "step_on": partial(self.reviewing.step, 1),
             "predict_frame": self.predicting.this_frame,
             "predict_all": self.predicting.all_frames,
         }

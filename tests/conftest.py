@@ -6,3 +6,4 @@ import os
 import tempfile
 
 os.environ["M2DINO_CALIBRATIONS"] = tempfile.mkdtemp(prefix="m2dino-test-scales-")
+os.environ["M2DINO_STATE"] = tempfile.mkdtemp(prefix="m2dino-test-state-")

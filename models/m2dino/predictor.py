@@ -24,6 +24,7 @@ from m2dino.network.heads import Output
 from m2dino.network.model import M2Dino
 from m2dino.network.readout import Reading, read_output, split_output
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
+from m2dino.queueing.insight import Insight, OnInsight, pooled, routing_entropy
 from m2dino.tasks import Task
 from m2dino.temperature import tempered
 from m2dino.values import Prediction
@@ -156,6 +157,27 @@ class Model:
         report = self.card.tasks.get(task_id)
         return outputs if report is None else [tempered(output, report.temperature) for output in outputs]
 
+    @torch.inference_mode()
+    def watched(
+        self, images: Tensor, task_id: str, keys: Sequence[Hashable] | None, frames: Sequence[int]
+    ) -> tuple[list[Output], list[Insight]]:
+        """Do as `outputs`, and tell what the network shows beside its answers; it costs next to nothing."""
+        backbone = self.net.backbone
+        for block in backbone.mixtures:
+            block.moe.keep_gates = True
+        try:
+            outputs = self.outputs(images, task_id, keys)
+            gates = [block.moe.last_gates for block in backbone.mixtures]
+        finally:
+            for block in backbone.mixtures:
+                block.moe.keep_gates, block.moe.last_gates = False, None
+        # Found in the cache, for `outputs` has just put them there.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
+            tokens = self._prefix(images, keys).tokens[:, backbone.num_prefix_tokens :]
+        entropies = routing_entropy([gate for gate in gates if gate is not None])
+        told = zip(frames, entropies, pooled(tokens), strict=True)
+        return outputs, [Insight(frame, entropy, features) for frame, entropy, features in told]
+
     def _prefix(self, images: Tensor, keys: Sequence[Hashable] | None) -> Prefix:
         if keys is None:
             return self.net.prefix(self.net.normalise(images.to(self.device)))
@@ -213,6 +235,7 @@ def predict(
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
     on_bad_frame: OnBadFrame | None = None,
+    on_insight: OnInsight | None = None,
 ) -> Iterator[Prediction]:
     """Predict a task on the frames of a loop, in the order asked for.
 
@@ -237,6 +260,8 @@ def predict(
         Asked before every step.
     on_bad_frame : callable, optional
         `(frame, error)` for a frame that cannot be decoded, which is then left out; without it the error is raised.
+    on_insight : callable, optional
+        Told of every frame, before its prediction, how divided the experts are and what it looks like.
 
     Yields
     ------
@@ -259,7 +284,8 @@ def predict(
         if not 0 <= index < len(loop):
             raise UsageError(f"There is no frame {index}: the loop has {len(loop)} frames, 0 to {len(loop) - 1}.")
     crop = None if region is None else Crop(loop.height, loop.width, region)
-    return _predict(loop, task_id, model, wanted, crop, max(1, batch_size), on_progress, should_stop, on_bad_frame)
+    size = max(1, batch_size)
+    return _predict(loop, task_id, model, wanted, crop, size, on_progress, should_stop, on_bad_frame, on_insight)
 
 
 def _predict(
@@ -272,6 +298,7 @@ def _predict(
     on_progress: OnProgress,
     should_stop: ShouldStop,
     on_bad_frame: OnBadFrame | None,
+    on_insight: OnInsight | None,
 ) -> Iterator[Prediction]:
     height, width = (loop.height, loop.width) if crop is None else crop.size
     box = Letterbox(height, width, model.size)
@@ -320,7 +347,12 @@ def _predict(
                     ahead.append(decoder.submit(prepare, groups[number + 2]))
                 if good:
                     keys = [(loop.identity, index, crop and crop.region) for index in good]
-                    outputs = model.outputs(torch.stack(images), task_id, keys)
+                    if on_insight is None:
+                        outputs = model.outputs(torch.stack(images), task_id, keys)
+                    else:
+                        outputs, insights = model.watched(torch.stack(images), task_id, keys, good)
+                        for insight in insights:
+                            on_insight(insight)
                     behind.append(reader.submit(finish, good, outputs))
                 done += len(group)
                 left = (time.monotonic() - start) / done * (len(wanted) - done)

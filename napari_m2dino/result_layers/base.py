@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from m2dino.data.drafts import Content
 from m2dino.values import Value
 from psygnal import Signal
 
@@ -41,6 +42,7 @@ class ResultLayer(ABC):
         self.task = session.task
         self.layer: Layer | None = None
         self._writing = False
+        self._drawn: dict[int, Content] = {}
 
     def show(self, viewer: Viewer) -> bool:
         """Make the layer if the viewer has none; return whether it had to be made, and so is empty."""
@@ -71,6 +73,30 @@ class ResultLayer(ABC):
             self._write(values)
         finally:
             self._writing = False
+
+    @abstractmethod
+    def content(self, frame: int) -> Content | None:
+        """Return what stands on a frame, whether or not it is a value; None where no layer is."""
+
+    def put(self, contents: Mapping[int, Content]) -> None:
+        """Put back what stood on frames: the inverse of `content`."""
+        self._writing = True
+        try:
+            self._put(contents)
+        finally:
+            self._writing = False
+
+    def drawn(self) -> dict[int, Content]:
+        """Return what stands on every frame that has something, where that is quick to tell; else nothing."""
+        return {}
+
+    def changed_frames(self) -> set[int]:
+        """Return the frames that stand otherwise than at the last call, as far as `drawn` can tell."""
+        was, self._drawn = self._drawn, self.drawn()
+        return {frame for frame in was.keys() | self._drawn.keys() if was.get(frame) != self._drawn.get(frame)}
+
+    @abstractmethod
+    def _put(self, contents: Mapping[int, Content]) -> None: ...
 
     @abstractmethod
     def _make(self, viewer: Viewer) -> Layer | None: ...

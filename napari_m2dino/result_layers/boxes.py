@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from m2dino.data.drafts import Content
 from m2dino.errors import UsageError
 from m2dino.values import Box, Value
 from numpy.typing import NDArray
 
+from napari_m2dino.contents import PlacedShape, content_of_shapes, shapes_of_content
 from napari_m2dino.layers import box_from_rectangle, on_frame, rectangle_from_box
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.result_layers.colours import colour
@@ -36,6 +38,22 @@ class BoxLayer(ResultLayer):
             return None
         return box_from_rectangle(self.layer.data[here[0]], self.loop.height, self.loop.width)[1]
 
+    def content(self, frame: int) -> Content | None:
+        return None if self.layer is None else content_of_shapes(self._shapes(self._rows(frame)))
+
+    def drawn(self) -> dict[int, Content]:
+        if self.layer is None:
+            return {}
+        rows: dict[int, list[int]] = {}
+        for row, corners in enumerate(self.layer.data):
+            rows.setdefault(round(float(corners[0][0])), []).append(row)
+        return {frame: content_of_shapes(self._shapes(found)) for frame, found in rows.items()}
+
+    def _shapes(self, rows: Iterable[int]) -> list[PlacedShape]:
+        assert self.layer is not None
+        data, kinds = self.layer.data, self.layer.shape_type
+        return [(str(kinds[row]), np.asarray(data[row])[:, 1:]) for row in rows]
+
     def _rows(self, frame: int) -> NDArray[np.intp]:
         assert self.layer is not None
         return on_frame([float(corners[0][0]) for corners in self.layer.data], frame)
@@ -56,16 +74,27 @@ class BoxLayer(ResultLayer):
         self.layer.events.data.connect(lambda _event: self._notice(-1))
 
     def _write(self, values: Mapping[int, Value | None]) -> None:
+        boxes = {}
+        for frame, value in values.items():
+            assert value is None or isinstance(value, Box)
+            boxes[frame] = [] if value is None else [("rectangle", rectangle_from_box(frame, value)[:, 1:])]
+        self._place(boxes)
+
+    def _put(self, contents: Mapping[int, Content]) -> None:
+        self._place({frame: shapes_of_content(content) for frame, content in contents.items()})
+
+    def _place(self, shapes: Mapping[int, Sequence[PlacedShape]]) -> None:
+        """Put shapes on frames, in place of those there."""
         assert self.layer is not None
-        old = {int(row) for frame in values for row in self._rows(frame)}
+        old = {int(row) for frame in shapes for row in self._rows(frame)}
         if old:
             self.layer.selected_data = old
             self.layer.remove_selected()
-        new = []
-        for frame, value in values.items():
-            assert value is None or isinstance(value, Box)
-            if value is not None:
-                new.append(rectangle_from_box(frame, value))
+        new, kinds = [], []
+        for frame, placed in shapes.items():
+            for kind, corners in placed:
+                new.append(np.insert(corners, 0, frame, axis=1))
+                kinds.append(kind)
         if new:
-            self.layer.add(new, shape_type="rectangle")
+            self.layer.add(new, shape_type=kinds)
             self.layer.selected_data = set()

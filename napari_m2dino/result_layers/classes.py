@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from m2dino.data.drafts import Content
 from m2dino.values import ClassProbabilities, Value
 
+from napari_m2dino.contents import class_of_content, content_of_class
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.session import LoopSession
 
@@ -29,6 +31,9 @@ class ClassResult(ResultLayer):
         self._values[frame] = ClassProbabilities.certain(index, self.task.num_classes)
         self._notice(frame)
 
+    def content(self, frame: int) -> Content | None:
+        return content_of_class(self._values.get(frame))
+
     def show(self, viewer: Viewer) -> bool:
         return False
 
@@ -48,3 +53,6 @@ class ClassResult(ResultLayer):
                 self._values.pop(frame, None)
             else:
                 self._values[frame] = value
+
+    def _put(self, contents: Mapping[int, Content]) -> None:
+        self._write({frame: class_of_content(content) for frame, content in contents.items()})

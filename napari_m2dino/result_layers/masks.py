@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from m2dino.data.drafts import Content
+from m2dino.errors import UsageError
 from m2dino.values import Mask, Value
+from numpy.typing import NDArray
 
+from napari_m2dino.contents import content_of_labels, labels_of_content
 from napari_m2dino.layers import labels_from_mask, mask_from_labels
 from napari_m2dino.napari_compat import forget_undo
 from napari_m2dino.result_layers.base import ResultLayer
@@ -24,7 +28,28 @@ class MaskLayer(ResultLayer):
     layer: Labels | None
 
     def value(self, frame: int) -> Mask | None:
-        return None if self.layer is None else mask_from_labels(self.layer.data[frame], self.task)
+        return None if self.layer is None else mask_from_labels(self._labels(frame), self.task)
+
+    def content(self, frame: int) -> Content | None:
+        return None if self.layer is None else content_of_labels(self._labels(frame))
+
+    def _labels(self, frame: int) -> NDArray[np.generic]:
+        """Return the labels of a frame.
+
+        Raises
+        ------
+        UsageError
+            The layer was given data of another size.
+        """
+        assert self.layer is not None
+        data, wanted = self.layer.data, (len(self.loop), self.loop.height, self.loop.width)
+        if tuple(data.shape) != wanted:
+            is_, needs = (" x ".join(map(str, size)) for size in (data.shape, wanted))
+            raise UsageError(
+                f"The layer {self.layer.name} now holds labels of size {is_}, but this loop needs {needs}: delete the "
+                "layer, and your work comes back in a new one."
+            )
+        return np.asarray(data[frame])
 
     def _make(self, viewer: Viewer) -> Labels:
         from napari.utils import DirectLabelColormap
@@ -52,18 +77,20 @@ class MaskLayer(ResultLayer):
         self.layer.events.paint.connect(self._painted)
         self.layer.events.set_data.connect(lambda _event: self._notice(-1))  # undo and redo say nothing else
 
-    def _painted(self, event: object) -> None:
+    def _painted(self, event: Any) -> None:
         frame = self._frame_shown()
-        self._undoable.add(frame if self.layer is not None and self.layer.n_edit_dimensions == 2 else -1)
-        self._notice(frame)
+        several = self.layer is not None and self.layer.n_edit_dimensions != 2
+        self._undoable.add(-1 if several else frame)
+        for touched in painted_frames(getattr(event, "value", ())) if several else (frame,):
+            self._notice(touched)
 
     def _frame_shown(self) -> int:
         return int(self._dims.current_step[0])
 
     def _write(self, values: Mapping[int, Value | None]) -> None:
         assert self.layer is not None
-        if -1 in self._undoable or self._undoable & set(values):
-            # Undo would bring old pixels back into the new prediction.
+        if self._undoable:
+            # Undo of napari's own would bring old pixels back into the new ones.
             forget_undo(self.layer)
             self._undoable.clear()
         for frame, value in values.items():
@@ -71,3 +98,23 @@ class MaskLayer(ResultLayer):
             self.layer.data[frame] = 0 if value is None else labels_from_mask(value)
         if self._frame_shown() in values:
             self.layer.refresh()
+
+    def _put(self, contents: Mapping[int, Content]) -> None:
+        self._write({})
+        assert self.layer is not None
+        for frame, content in contents.items():
+            self.layer.data[frame] = labels_of_content(content)
+        if self._frame_shown() in contents:
+            self.layer.refresh()
+
+
+def painted_frames(atoms: Iterable[Any]) -> set[int]:
+    """Return the frames that napari's record of a stroke has pixels of."""
+    frames: set[int] = set()
+    for atom in atoms:
+        first = (getattr(atom, "slice_key", None) or atom[0])[0]
+        if isinstance(first, slice):
+            frames.update(range(first.start or 0, first.stop or 0))
+        else:
+            frames.update(int(index) for index in np.unique(np.asarray(first)))
+    return frames

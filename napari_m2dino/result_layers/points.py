@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from m2dino.data.drafts import Content
 from m2dino.values import Keypoints, Value
+from numpy.typing import NDArray
 
+from napari_m2dino.contents import PlacedPoint, content_of_points, points_of_content
 from napari_m2dino.layers import free_name, keypoints_from_points, on_frame, points_from_keypoints
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.result_layers.colours import NOT_A_CLASS, colour
@@ -29,6 +32,20 @@ class KeypointLayer(ResultLayer):
         if self.layer is None:
             return None
         return keypoints_from_points(self.layer.data, self._names(), frame, self.task)
+
+    def content(self, frame: int) -> Content | None:
+        if self.layer is None:
+            return None
+        names, data = self._names(), self.layer.data
+        return content_of_points([(names[row], data[row, 1], data[row, 2]) for row in on_frame(data[:, 0], frame)])
+
+    def drawn(self) -> dict[int, Content]:
+        if self.layer is None:
+            return {}
+        found: dict[int, list[PlacedPoint]] = {}
+        for name, (t, y, x) in zip(self._names(), self.layer.data, strict=True):
+            found.setdefault(round(float(t)), []).append((name, y, x))
+        return {frame: content_of_points(points) for frame, points in found.items()}
 
     def _names(self) -> list[str]:
         assert self.layer is not None
@@ -87,11 +104,22 @@ class KeypointLayer(ResultLayer):
             self.layer.face_color = [colours.get(name, NOT_A_CLASS) for name in names]
 
     def _write(self, values: Mapping[int, Value | None]) -> None:
-        assert self.layer is not None
         placed = {frame: value for frame, value in values.items() if isinstance(value, Keypoints)}
-        data, new = points_from_keypoints(placed, self.task)
+        self._place(values, *points_from_keypoints(placed, self.task))
+
+    def _put(self, contents: Mapping[int, Content]) -> None:
+        rows, names = [], []
+        for frame, content in contents.items():
+            for name, y, x in points_of_content(content):
+                rows.append((frame, y, x))
+                names.append(name)
+        self._place(contents, np.array(rows, dtype=np.float64).reshape(-1, 3), names)
+
+    def _place(self, frames: Iterable[int], data: NDArray[np.float64], new: list[str]) -> None:
+        """Put points, (N, 3) in (t, y, x) with their names, on frames in place of those there."""
+        assert self.layer is not None
         names = self._names()
-        keep = np.flatnonzero(~np.isin(np.rint(self.layer.data[:, 0]), list(values)))
+        keep = np.flatnonzero(~np.isin(np.rint(self.layer.data[:, 0]), list(frames)))
         self.layer.selected_data = set()
         self.layer.data = np.concatenate([self.layer.data[keep], data])
         self._set_names([names[row] for row in keep] + new)

@@ -21,6 +21,7 @@ from napari_m2dino.widgets.frame_status import FrameStatus
 from napari_m2dino.widgets.improve_section import ImproveSection
 from napari_m2dino.widgets.loop_section import LoopSection
 from napari_m2dino.widgets.predict_section import PredictSection
+from napari_m2dino.widgets.resume_bar import ResumeBar
 from napari_m2dino.widgets.review_section import ReviewSection
 from napari_m2dino.widgets.style import LEVEL_COLOURS, Words, sheet
 from napari_m2dino.widgets.task_section import TaskSection
@@ -48,6 +49,7 @@ class M2DinoDock(QWidget):
         self.viewer = napari_viewer
         self.workshop = workshop = Workshop(napari_viewer, dataset)
         desk = workshop.desk
+        self.resume = ResumeBar(workshop.resuming)
         self.loop = LoopSection(desk, workshop.tools)
         self.task = TaskSection(desk, workshop.predicting)
         self.predict = PredictSection(desk, workshop.predicting)
@@ -90,6 +92,7 @@ class M2DinoDock(QWidget):
         column = QVBoxLayout(inner)
         column.setContentsMargins(10, 8, 10, 8)
         column.setSpacing(11)
+        column.addWidget(self.resume)
         for section in (self.loop, self.task, self.predict, self.review, self.improve):
             column.addWidget(section)
         column.addStretch(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from m2dino.errors import UsageError
 from m2dino.values import ClassProbabilities
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QSizePolicy
+from qtpy.QtWidgets import QCheckBox, QComboBox, QSizePolicy
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.loop_array import LoopArray
@@ -16,7 +16,7 @@ from napari_m2dino.shortcuts import key_of
 from napari_m2dino.widgets.class_bar import ClassBar
 from napari_m2dino.widgets.frame_strip import FrameStrip
 from napari_m2dino.widgets.label_chips import LabelChips
-from napari_m2dino.widgets.style import STATE_COLOURS, Section, Words, button, row, set_main
+from napari_m2dino.widgets.style import STATE_COLOURS, Section, Words, button, row, set_main, small_button
 
 
 class ReviewSection(Section):
@@ -29,23 +29,35 @@ class ReviewSection(Section):
         self.strip = FrameStrip()
         self.tally = Words()
         self.frame = Words(name="name")
+        self.why = Words()
         self.classes = ClassBar()
         self.chips = LabelChips(desk)
         self.accept = button("Accept", "Accept this frame as it stands, and save it", key_of("accept"))
         self.reject = button("Reject", "Set this frame aside as unusable: it never trains", key_of("reject"))
         self.next = button("Next", "Go to the next frame that waits for you", key_of("next"))
         self.take_back = button("Take back", "Undo your decision or change on this frame", key_of("take_back"))
+        self.undo = small_button("↶", f"Undo the last thing done, on whatever frame it was  [{key_of('undo')}]")
+        self.redo = small_button("↷", f"Do again what was undone  [{key_of('redo')}]")
+        self.moves_on = QCheckBox("Go on to the next after a decision")
+        self.moves_on.setChecked(reviewing.moves_on)
+        self.moves_on.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.new_label = button("New label", "Label by hand: makes an empty layer of the right kind")
         self.order = QComboBox()
         self.order.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.order.setToolTip("How Next goes through the frames: the least certain first, or one by one")
+        self.order.setToolTip("In which order Next goes through the frames that wait")
         for text, value in ORDERS.items():
             self.order.addItem(text, value)
-        for widget in (self.strip, self.tally, self.frame, self.classes, self.chips):
+        for widget in (self.strip, self.tally, self.frame, self.why, self.classes, self.chips):
             self.body.addWidget(widget)
         self.body.addLayout(row(self.accept, self.reject, self.next))
         self.body.addLayout(row(self.take_back, self.new_label, self.order, stretch=(3, 3, 4)))
+        self.body.addWidget(self.moves_on)
+        self.corner.addWidget(self.undo)
+        self.corner.addWidget(self.redo)
+        self.undo.clicked.connect(reviewing.undo)
+        self.redo.clicked.connect(reviewing.redo)
+        self.moves_on.toggled.connect(self._choose_to_move_on)
         self.accept.clicked.connect(reviewing.accept)
         self.reject.clicked.connect(reviewing.reject)
         self.next.clicked.connect(reviewing.next)
@@ -60,7 +72,11 @@ class ReviewSection(Section):
         self._new_session()
 
     def _choose_order(self, index: int) -> None:
-        self.reviewing.order = str(self.order.itemData(index))
+        self.reviewing.queue.order = str(self.order.itemData(index))
+        self.refresh()
+
+    def _choose_to_move_on(self, on: bool) -> None:
+        self.reviewing.moves_on = on
 
     def _new_session(self) -> None:
         task = self.desk.task
@@ -80,6 +96,7 @@ class ReviewSection(Section):
         if session is None:
             self.tally.say("Open a loop and choose a task.")
             self.frame.say("")
+            self.why.say("")
             return
         states, frame = session.states(), self.desk.frame
         confidences = [session.confidence(one) for one in range(len(states))]
@@ -95,6 +112,7 @@ class ReviewSection(Section):
         word = "no label yet" if state is FrameState.BLANK else state.value
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
         self.frame.setStyleSheet(f"color: {STATE_COLOURS[state.value]};")
+        self.why.say(self.reviewing.queue.why(frame))
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)
         waiting = state in (FrameState.PROPOSED, FrameState.CHANGED)

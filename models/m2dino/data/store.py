@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from m2dino.cine.loop import Frame
+from m2dino.data import drafts as drafts_table
 from m2dino.data import fmuia_view
+from m2dino.data.drafts import Draft
 from m2dino.data.durable import write_whole
 from m2dino.data.fmuia_view import file_name
 from m2dino.data.record_check import check_fits
@@ -59,7 +61,7 @@ class Store(StoreReader):
         store._refresh_view()
         return store
 
-    def save(self, record: Record, frame: Frame | None = None, task: Task | None = None) -> Record:
+    def save(self, record: Record, frame: Frame | None = None, task: Task | None = None, seat: str = "") -> Record:
         """Save one decision durably, and bring the FM_UIA view up to it.
 
         Parameters
@@ -70,6 +72,8 @@ class Store(StoreReader):
             The picture; needed the first time that a frame is labelled, ignored later.
         task : Task, optional
             The definition; needed the first time that a task is saved.
+        seat : str
+            Whose draft of the frame the decision puts an end to.
 
         Returns
         -------
@@ -113,6 +117,7 @@ class Store(StoreReader):
             for encoded in (value, proposal):
                 self._add_value_file(encoded)
             self._add_record(stored, stored.fate, value, proposal)
+            drafts_table.drop(self._db, stored.loop_id, stored.frame, stored.task_id, seat)
         self._refresh_view(definition)
         return stored
 
@@ -132,6 +137,19 @@ class Store(StoreReader):
             tombstone = Record(loop_id, frame, task_id, "rejected", None, created=created, group=found[10])
             self._add_record(tombstone, "withdrawn", None, None)
         self._refresh_view(self.tasks()[task_id])
+
+    def keep_drafts(self, drafts: Iterable[Draft]) -> None:
+        """Keep undecided work durably, each in place of the draft of the same frame and seat; all of it or none.
+
+        Raises
+        ------
+        StoreWriteError
+            The disk is full, read-only or busy; nothing was changed.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._lock, store_errors(self.folder, writing=True), transaction(self._db):
+            for draft in drafts:
+                drafts_table.put(self._db, replace(draft, changed=draft.changed or now))
 
     def fix_holdout(self, task_id: str, frames: Mapping[tuple[str, int], bool]) -> None:
         """Decide for frames, by (loop_id, frame), whether they are held out for validation; once fixed, never changed.
@@ -203,6 +221,7 @@ class Store(StoreReader):
                 record.group,
             ),
         )
+        self.written.add(added.lastrowid or 0)
         self._db.execute(
             "INSERT INTO latest (task_id, loop_id, frame, record) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (task_id, loop_id, frame) DO UPDATE SET record = excluded.record, pending = 1",

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from m2dino.cine.loop import Frame
+from m2dino.data import drafts as drafts_table
+from m2dino.data.drafts import Draft
 from m2dino.data.fmuia_view import TaskView, file_name, is_current
 from m2dino.data.image_files import load_image
 from m2dino.data.problems import Problem
@@ -49,13 +51,42 @@ class Counts:
     loops: int
 
 
+@dataclass(frozen=True)
+class News:
+    """What another window or another person has said of a frame.
+
+    Attributes
+    ----------
+    number : int
+        Number of the record: later ones are greater.
+    frame : int
+    record : Record or None
+        None where a decision was taken back.
+    counts : bool
+        Whether it is the last word on the frame; False where one of this program came after it.
+    """
+
+    number: int
+    frame: int
+    record: Record | None
+    counts: bool
+
+
 class StoreReader:
-    """What can be read from a store; see `Store` for opening one."""
+    """What can be read from a store; see `Store` for opening one.
+
+    Attributes
+    ----------
+    folder : Path
+    written : set of int
+        Numbers of the records that this program has written, which are no news to it.
+    """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder
         self._db = connection
         self._lock = threading.RLock()
+        self.written: set[int] = set()
 
     def close(self) -> None:
         """Let go of the database; safe to call twice."""
@@ -110,6 +141,29 @@ class StoreReader:
         )
         for row in rows:
             yield self._record(row)
+
+    def drafts(self, loop_id: str, task_id: str) -> list[Draft]:
+        """Return the undecided work on a loop for a task, of every seat, in order of its frames."""
+        with self._reading():
+            return drafts_table.read(self._db, loop_id, task_id, self.folder / "values")
+
+    def last_number(self) -> int:
+        """Return the number of the newest record; see `news`."""
+        return int(self._query("SELECT coalesce(max(id), 0) FROM records")[0][0])
+
+    def news(self, loop_id: str, task_id: str, after: int) -> list[News]:
+        """Return what others have said of a loop after record number `after`: the newest word on each frame."""
+        rows = self._query(
+            f"SELECT {_COLUMNS}, r.id, l.record FROM records r"
+            " JOIN latest l ON l.task_id = r.task_id AND l.loop_id = r.loop_id AND l.frame = r.frame"
+            " WHERE r.task_id = ? AND r.loop_id = ? AND r.id > ? ORDER BY r.id",
+            (task_id, loop_id, after),
+        )
+        newest = {row[1]: row for row in rows if row[11] not in self.written}
+        return [
+            News(row[11], frame, None if row[3] == "withdrawn" else self._record(row[:11]), row[11] == row[12])
+            for frame, row in sorted(newest.items())
+        ]
 
     def fates(self, loop_id: str, task_id: str) -> dict[int, Fate]:
         """Return the fate of every reviewed frame of a loop, by frame, without reading any pixels."""

@@ -1,0 +1,163 @@
+"""Keeping account: whatever changes on a frame becomes a step of the history, and a draft on the disk.
+
+There is one place where that happens, and it goes by comparing where frames stand, not by trusting events: so a stroke,
+a key, a bulk action and a tool added later are all undone and saved the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+from m2dino.data.drafts import Content
+from m2dino.errors import UsageError
+
+from napari_m2dino.autosave import Autosave
+from napari_m2dino.desk import Desk
+from napari_m2dino.history import Change, History, Step, of_machine, same, target
+from napari_m2dino.postbox import DraftSave, Save
+from napari_m2dino.result_layers import ResultLayer
+from napari_m2dino.session import LoopSession, Standing
+from napari_m2dino.words import step_in_words
+
+NOTHING = Standing(None, None, None)
+
+
+class Ledger:
+    """The history of one dock, and what of it is on the disk."""
+
+    def __init__(self, desk: Desk, autosave: Autosave) -> None:
+        self.desk = desk
+        self.autosave = autosave
+        self.history: History[ResultLayer] = History()
+        self._stood: WeakKeyDictionary[LoopSession, dict[int, Standing]] = WeakKeyDictionary()
+        self._begun: set[LoopSession] = set()
+
+    def look(self, result: ResultLayer, frame: int) -> None:
+        """Compare what stands on a frame of the layer with what is known of it."""
+        if not result.is_shown(self.desk.viewer):
+            return
+        session = result.session
+        try:
+            session.look(frame, result.value(frame))
+        except UsageError:
+            session.mark_changed(frame)
+        if frame in session.unsaved() and (content := self._content(result, frame)) is not None:
+            session.keep(frame, content)
+
+    def _content(self, result: ResultLayer, frame: int) -> Content | None:
+        try:
+            return result.content(frame)
+        except UsageError:
+            return None  # a layer of another size: what was drawn before stays as it was known
+
+    def enter(self, result: ResultLayer, frames: Iterable[int], words: str = "") -> Step[ResultLayer] | None:
+        """Enter whatever has changed on these frames; return the step of the history, if it was a person's doing."""
+        stood = self._stood.setdefault(result.session, {})
+        changes = []
+        for frame in sorted(set(frames)):
+            before, after = stood.get(frame, NOTHING), result.session.standing(frame)
+            if not same(before, after):
+                changes.append(Change(frame, before, after))
+                stood[frame] = after
+        own = tuple(change for change in changes if not of_machine(change))
+        step = Step(result, words or step_in_words(result.task, own), own) if own else None
+        if step is not None:
+            self.history.add(step)
+        self._keep(result, [change.frame for change in changes], begin=step is not None)
+        return step
+
+    def know(self, result: ResultLayer, frames: Iterable[int]) -> None:
+        """Take what stands on these frames as known: it has come from the disk, and is nobody's doing now."""
+        stood = self._stood.setdefault(result.session, {})
+        stood.update({frame: result.session.standing(frame) for frame in frames})
+
+    def begin(self, result: ResultLayer) -> None:
+        """Keep undecided work on this loop and task from now on."""
+        self._begun.add(result.session)
+
+    # -- back and forth ----------------------------------------------------------------------------------------------
+    def undo(self) -> str:
+        """Take back the last step, show its frame, and return a sentence."""
+        self._drop_closed()
+        step = self.history.undo()
+        if step is None:
+            return "There is nothing to undo."
+        self._apply(step.place, step.changes)
+        return f"Undone: {step.words}."
+
+    def redo(self) -> str:
+        """Do the last step undone again, show its frame, and return a sentence."""
+        self._drop_closed()
+        step = self.history.redo()
+        if step is None:
+            return "There is nothing to do again."
+        self._apply(step.place, [change.turned() for change in step.changes])
+        return f"Done again: {step.words}."
+
+    def _apply(self, result: ResultLayer, changes: Iterable[Change]) -> None:
+        session = result.session
+        frames = []
+        for change in changes:
+            now = session.standing(change.frame)
+            there = target(change, now)
+            session.stand(change.frame, there)
+            frames.append(change.frame)
+            if there.decision is not now.decision:
+                self._decide(result, change.frame)
+        self.know(result, frames)
+        self._keep(result, frames, begin=True)
+        self.desk.bring(result)
+        self.desk.show_result(result)
+        if result.is_shown(self.desk.viewer):
+            put_back(result, frames)
+        if self.desk.frame not in frames:
+            self.desk.go_to(frames[0])
+
+    def _decide(self, result: ResultLayer, frame: int) -> None:
+        """See to it that the dataset holds the decision that now holds, or none."""
+        record = result.session.record_of(frame)
+        if record is None:
+            # The draft goes first: killed in between, the frame has both, never neither.
+            self.autosave.keep([_draft(result, frame)])
+            self.autosave.withdraw(result.loop.identity, result.task, frame)
+        else:
+            self.autosave.save(Save(record, result.loop, result.task))
+
+    def _drop_closed(self) -> None:
+        """Forget the steps of loops that are no longer in the viewer."""
+        for step in (self.history.next_undo, self.history.next_redo):
+            if step is not None and not self.desk.shows(step.place.loop):
+                self.history.forget(step.place)
+                self._drop_closed()
+                return
+
+    # -- drafts ------------------------------------------------------------------------------------------------------
+    def _keep(self, result: ResultLayer, frames: Iterable[int], begin: bool) -> None:
+        """Have the undecided work on frames written; from the first thing a person does on, the proposals too."""
+        session, wanted = result.session, set(frames)
+        if begin and session not in self._begun:
+            self._begun.add(session)
+            wanted.update(frame for frame in range(len(result.loop)) if session.standing(frame).proposal is not None)
+        if session not in self._begun:
+            return
+        drafts = []
+        for frame in sorted(wanted):
+            standing = session.standing(frame)
+            if standing.decision is None or standing.content is not None:
+                drafts.append(_draft(result, frame))
+        if drafts:
+            self.autosave.keep(drafts)
+
+
+def put_back(result: ResultLayer, frames: Iterable[int]) -> None:
+    """Put on a layer what is known of frames: undecided work, else the decision, else the proposal, else nothing."""
+    drawn = {frame: content for frame in frames if (content := result.session.content(frame)) is not None}
+    result.write({frame: result.session.base(frame) for frame in frames if frame not in drawn})
+    if drawn:
+        result.put(drawn)
+
+
+def _draft(result: ResultLayer, frame: int) -> DraftSave:
+    standing = result.session.standing(frame)
+    return DraftSave(result.loop.identity, result.task.id, frame, standing.content, standing.proposal)

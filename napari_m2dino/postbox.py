@@ -1,0 +1,104 @@
+"""What waits to be written to the dataset folder, in order. No Qt; shared by the GUI thread and the writer thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from m2dino.cine.loop import CineLoop
+from m2dino.data.drafts import Content, Draft
+from m2dino.data.records import Record
+from m2dino.tasks import Task
+
+from napari_m2dino.packed import PackedPrediction
+
+Key = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True)
+class Save:
+    """One record to write, with what the dataset needs beside it."""
+
+    record: Record
+    loop: CineLoop
+    task: Task
+
+    @property
+    def key(self) -> Key:
+        return ("record", self.record.loop_id, self.record.task_id, self.record.frame)
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """The record of a frame to take out of the dataset; its history stays."""
+
+    loop_id: str
+    task: Task
+    frame: int
+
+    @property
+    def key(self) -> Key:
+        return ("record", self.loop_id, self.task.id, self.frame)
+
+
+@dataclass(frozen=True)
+class DraftSave:
+    """Undecided work on a frame, to be kept until it is decided on; packed until the thread has time for it."""
+
+    loop_id: str
+    task_id: str
+    frame: int
+    content: Content | None
+    proposal: PackedPrediction | None
+
+    @property
+    def key(self) -> Key:
+        return ("draft", self.loop_id, self.task_id, self.frame)
+
+    def whole(self, seat: str, author: str) -> Draft:
+        """Return it as the store keeps it."""
+        proposal = self.proposal.whole() if self.proposal else None
+        return Draft(self.loop_id, self.frame, self.task_id, self.content, proposal, seat, author)
+
+
+Item = Save | Withdrawal | DraftSave
+
+
+class PostBox:
+    """Items in the order in which they are to be written; a later one on the same frame replaces the earlier."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._items: OrderedDict[Key, Item] = OrderedDict()
+
+    def put(self, item: Item) -> None:
+        """Put an item in. A decision makes a draft of the same frame that still waits needless."""
+        with self._lock:
+            self._items.pop(item.key, None)
+            if isinstance(item, Save):
+                self._items.pop(("draft", *item.key[1:]), None)
+            self._items[item.key] = item
+
+    def first(self) -> Sequence[Item]:
+        """Return the item to write first, together with those that can be written in one go with it."""
+        with self._lock:
+            together: list[Item] = []
+            for item in self._items.values():
+                if together and not (isinstance(item, DraftSave) and isinstance(together[0], DraftSave)):
+                    break
+                together.append(item)
+            return together
+
+    def done(self, items: Sequence[Item]) -> None:
+        """Take items out, unless newer ones of the same frames have taken their places."""
+        with self._lock:
+            for item in items:
+                if self._items.get(item.key) is item:
+                    del self._items[item.key]
+
+    def count(self, drafts: bool) -> int:
+        """Return how many decisions wait, and with `drafts` also how much undecided work."""
+        with self._lock:
+            return sum(drafts or not isinstance(item, DraftSave) for item in self._items.values())

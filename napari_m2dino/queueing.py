@@ -1,0 +1,102 @@
+"""The queue of one dock: in which order frames come up for review, and why a frame stands where it does. No Qt."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from m2dino.queueing.diversity import k_centre
+from m2dino.queueing.jumps import Jump, jump_of
+
+from napari_m2dino.desk import Desk
+from napari_m2dino.review import next_frame, queue
+from napari_m2dino.session import FrameState, LoopSession
+
+SEED = 20
+NOTABLE_JUMP = 0.2
+"""From this score on a jump is mentioned whatever the order is."""
+
+
+class ReviewQueue:
+    """The frames of the session on the desk that wait, in the order chosen.
+
+    Attributes
+    ----------
+    order : str
+        One of `review.ORDERS`.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.order = "confidence"
+
+    def next(self, current: int, order: str = "") -> int | None:
+        """Return the frame to look at after `current`; None where no other waits."""
+        session, order = self.desk.session, order or self.order
+        if session is None:
+            return None
+        return next_frame(current, session.states(), ranks(session, order), order)
+
+    def why(self, frame: int) -> str:
+        """Return where a frame stands in the queue and why, in words; empty where it does not wait."""
+        session = self.desk.session
+        if session is None:
+            return ""
+        states, numbers = session.states(), ranks(session, self.order)
+        waiting = queue(states, numbers, self.order)
+        if frame not in waiting:
+            return ""
+        jump = _jump(session, frame)
+        reasons = (
+            [] if numbers[frame] is None and self.order != "index" else [_reason(session, frame, self.order, jump)]
+        )
+        if jump is not None and jump.score >= NOTABLE_JUMP and self.order != "jump":
+            reasons.append(f"{jump.words} against its neighbours")
+        place = f"{waiting.index(frame) + 1} of {len(waiting)} in the queue"
+        return "; ".join([place, *(reason for reason in reasons if reason)])
+
+
+def ranks(session: LoopSession, order: str) -> Sequence[float | None]:
+    """Return a number for each frame, the lowest to be looked at first; None where there is no telling."""
+    frames = range(len(session.loop))
+    if order == "jump":
+        jumps = [_jump(session, frame) for frame in frames]
+        return [None if jump is None else -jump.score for jump in jumps]
+    if order == "entropy":
+        return [-session.insights[frame].entropy if frame in session.insights else None for frame in frames]
+    if order == "diversity":
+        found = _different(session)
+        places = {frame: place / (len(found) + 1) for place, frame in enumerate(found)}
+        return [places.get(frame) for frame in frames]
+    if order == "random":
+        drawn = random.Random(f"{SEED} {session.loop.identity}")
+        return [drawn.random() for _ in frames]
+    return [session.confidence(frame) for frame in frames]
+
+
+def _different(session: LoopSession) -> dict[int, float]:
+    decided = [frame for frame, state in enumerate(session.states()) if state.decided and frame in session.insights]
+    return k_centre({frame: insight.features for frame, insight in session.insights.items()}, decided)
+
+
+def _jump(session: LoopSession, frame: int) -> Jump | None:
+    if session.state(frame) is FrameState.BLANK:
+        return None
+    count = len(session.loop)
+    beside = [other for other in (frame - 1, frame, frame + 1) if 0 <= other < count]
+    shapes = {other: shape for other in beside if (shape := session.shape(other)) is not None}
+    return jump_of(frame, shapes, min(session.loop.height, session.loop.width))
+
+
+def _reason(session: LoopSession, frame: int, order: str, jump: Jump | None) -> str:
+    if order == "jump":
+        return f"{jump.words} against its neighbours" if jump else ""
+    if order == "entropy":
+        return f"experts divided by {session.insights[frame].entropy:.2f} of 1"
+    if order == "diversity":
+        return f"differs by {_different(session).get(frame, 0.0):.3f} from the frames before it in the queue"
+    if order == "random":
+        return "drawn at random"
+    if order == "index":
+        return "in order"
+    return f"confidence {session.confidence(frame):.2f}"
