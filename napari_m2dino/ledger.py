@@ -64,7 +64,7 @@ class Ledger:
         step = Step(result, words or step_in_words(result.task, own), own) if own else None
         if step is not None:
             self.history.add(step)
-        self._keep(result, [change.frame for change in changes], begin=step is not None)
+        self._keep(result, changes, begin=step is not None)
         return step
 
     def know(self, result: ResultLayer, frames: Iterable[int]) -> None:
@@ -97,16 +97,17 @@ class Ledger:
 
     def _apply(self, result: ResultLayer, changes: Iterable[Change]) -> None:
         session = result.session
-        frames = []
+        frames, moved = [], []
         for change in changes:
             now = session.standing(change.frame)
             there = target(change, now)
             session.stand(change.frame, there)
             frames.append(change.frame)
+            moved.append(Change(change.frame, now, there))
             if there.decision is not now.decision:
                 self._decide(result, change.frame)
         self.know(result, frames)
-        self._keep(result, frames, begin=True)
+        self._keep(result, moved, begin=True)
         self.desk.bring(result)
         self.desk.show_result(result)
         if result.is_shown(self.desk.viewer):
@@ -133,21 +134,22 @@ class Ledger:
                 return
 
     # -- drafts ------------------------------------------------------------------------------------------------------
-    def _keep(self, result: ResultLayer, frames: Iterable[int], begin: bool) -> None:
+    def _keep(self, result: ResultLayer, changes: Iterable[Change], begin: bool) -> None:
         """Have the undecided work on frames written; from the first thing a person does on, the proposals too."""
-        session, wanted = result.session, set(frames)
+        session = result.session
+        # A new decision ends the draft by itself, in one go with its record: to clear it before could lose the work.
+        wanted = {one.frame for one in changes if not _just_decided(one)}
         if begin and session not in self._begun:
             self._begun.add(session)
-            wanted.update(frame for frame in range(len(result.loop)) if session.standing(frame).proposal is not None)
-        if session not in self._begun:
-            return
-        drafts = []
-        for frame in sorted(wanted):
-            standing = session.standing(frame)
-            if standing.decision is None or standing.content is not None:
-                drafts.append(_draft(result, frame))
-        if drafts:
-            self.autosave.keep(drafts)
+            proposed = (frame for frame in range(len(result.loop)) if session.is_proposed(frame))
+            wanted.update(frame for frame in proposed if not session.is_decided(frame))
+        if wanted and session in self._begun:
+            self.autosave.keep([_draft(result, frame) for frame in sorted(wanted)])
+
+
+def _just_decided(change: Change) -> bool:
+    after = change.after
+    return after.decision is not None and after.decision is not change.before.decision and after.content is None
 
 
 def put_back(result: ResultLayer, frames: Iterable[int]) -> None:
@@ -160,4 +162,6 @@ def put_back(result: ResultLayer, frames: Iterable[int]) -> None:
 
 def _draft(result: ResultLayer, frame: int) -> DraftSave:
     standing = result.session.standing(frame)
-    return DraftSave(result.loop.identity, result.task.id, frame, standing.content, standing.proposal)
+    # A decision keeps the proposal in its record.
+    proposal = standing.proposal if standing.decision is None else None
+    return DraftSave(result.loop.identity, result.task.id, frame, standing.content, proposal)

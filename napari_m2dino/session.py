@@ -240,6 +240,10 @@ class LoopSession:
         decision = self._decisions.get(frame)
         return unpack(decision.packed) if decision and decision.packed is not None else None
 
+    def is_proposed(self, frame: int) -> bool:
+        """Whether the machine has said anything of a frame, decided on or not."""
+        return frame in self._proposals
+
     def is_decided(self, frame: int) -> bool:
         return frame in self._decisions
 

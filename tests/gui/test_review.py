@@ -111,6 +111,13 @@ def test_reviewed_frames_come_back_in_a_new_window(
 def test_take_back_and_next(echo_dock: M2DinoDock, hand: Any, dataset: Path) -> None:
     dock, desk = echo_dock, echo_dock.workshop.desk
     hand.predict_all(dock)
+    hand.click(dock.review.accept)
+    waiting = [desk.session.confidence(frame) for frame in range(1, 30)]
+    assert desk.session.confidence(desk.frame) == min(waiting), "accepting moves on by itself"
+    assert dock.review.why.text().startswith("1 of 29 in the queue; confidence")
+    dock.workshop.reviewing.undo()
+    dock.review.moves_on.setChecked(False)
+    hand.all_saved(dock)
     desk.go_to(2)
     hand.click(dock.review.accept)
     assert not dock.review.accept.property("main")
@@ -132,6 +139,7 @@ def test_take_back_and_next(echo_dock: M2DinoDock, hand: Any, dataset: Path) -> 
 
 def test_the_keys_work_on_the_image_and_on_the_labels(echo_dock: M2DinoDock, hand: Any) -> None:
     dock, desk, viewer = echo_dock, echo_dock.workshop.desk, echo_dock.viewer
+    dock.review.moves_on.setChecked(False)
     hand.predict_all(dock)
     assert viewer.layers.selection.active is desk.result.layer
     keys = viewer.window._qt_viewer.canvas._key_map_handler
@@ -145,6 +153,13 @@ def test_the_keys_work_on_the_image_and_on_the_labels(echo_dock: M2DinoDock, han
     assert desk.session.state(6) is FrameState.ACCEPTED
     keys.press_key("N")
     assert desk.frame != 6
+    desk.go_to(5)
+    keys.press_key("Shift-N")
+    assert desk.frame == 7, "the next along the loop that nobody has decided on"
+    keys.press_key("Right")
+    keys.press_key("Left")
+    keys.press_key("Left")
+    assert desk.frame == 6
 
 
 def test_labels_by_hand_for_every_type_of_task(echo_dock: M2DinoDock, hand: Any, dataset: Path) -> None:
