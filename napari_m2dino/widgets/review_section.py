@@ -5,10 +5,11 @@ from __future__ import annotations
 from m2dino.errors import UsageError
 from m2dino.values import ClassProbabilities
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QSizePolicy
+from qtpy.QtWidgets import QCheckBox, QComboBox, QInputDialog, QSizePolicy
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.loop_array import LoopArray
+from napari_m2dino.places import remember_author
 from napari_m2dino.review import ORDERS, tally
 from napari_m2dino.reviewing import Reviewing
 from napari_m2dino.session import FrameState
@@ -38,6 +39,7 @@ class ReviewSection(Section):
         self.take_back = button("Take back", "Undo your decision or change on this frame", key_of("take_back"))
         self.undo = small_button("↶", f"Undo the last thing done, on whatever frame it was  [{key_of('undo')}]")
         self.redo = small_button("↷", f"Do again what was undone  [{key_of('redo')}]")
+        self.name = small_button("Name…", "The name that your decisions are signed with; none unless you choose one")
         self.moves_on = QCheckBox("Go on to the next after a decision")
         self.moves_on.setChecked(reviewing.moves_on)
         self.moves_on.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -53,7 +55,9 @@ class ReviewSection(Section):
         self.body.addLayout(row(self.accept, self.reject, self.next))
         self.body.addLayout(row(self.take_back, self.new_label, self.order, stretch=(3, 3, 4)))
         self.body.addWidget(self.moves_on)
+        self.corner.addWidget(self.name)
         self.corner.addWidget(self.undo)
+        self.name.clicked.connect(self._ask_name)
         self.corner.addWidget(self.redo)
         self.undo.clicked.connect(reviewing.undo)
         self.redo.clicked.connect(reviewing.redo)
@@ -74,6 +78,25 @@ class ReviewSection(Section):
     def _choose_order(self, index: int) -> None:
         self.reviewing.queue.order = str(self.order.itemData(index))
         self.refresh()
+
+    def _ask_name(self) -> None:
+        """Ask how decisions are to be signed."""
+        dialog = QInputDialog(self)
+        dialog.setWindowTitle("Name")
+        dialog.setLabelText("Sign your decisions with this name (leave it empty for none):")
+        dialog.setTextValue(self.reviewing.autosave.author)
+        dialog.textValueSelected.connect(self._take_name)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def _take_name(self, name: str) -> None:
+        self.reviewing.autosave.author = name.strip()
+        try:
+            remember_author(name)
+        except OSError:
+            self.desk.tell(
+                "The name holds for this window only: the folder for settings cannot be written to.", "warning"
+            )
 
     def _choose_to_move_on(self, on: bool) -> None:
         self.reviewing.moves_on = on
