@@ -274,11 +274,12 @@ class LoopSession:
     def stand(self, frame: int, standing: Standing) -> None:
         """Put a frame back to where it stood."""
         self._set_aside(frame)
-        for known, value in ((self._decisions, standing.decision), (self._proposals, standing.proposal)):
-            if value is None:
-                known.pop(frame, None)  # type: ignore[attr-defined]
-            else:
-                known[frame] = value  # type: ignore[index]
+        self._decisions.pop(frame, None)
+        if standing.decision is not None:
+            self._decisions[frame] = standing.decision
+        self._proposals.pop(frame, None)
+        if standing.proposal is not None:
+            self._proposals[frame] = standing.proposal
         if standing.content is not None:
             self._contents[frame] = standing.content
             self._unsaved.add(frame)

@@ -94,9 +94,7 @@ class ReviewSection(Section):
         try:
             remember_author(name)
         except OSError:
-            self.desk.tell(
-                "The name holds for this window only: the folder for settings cannot be written to.", "warning"
-            )
+            self.desk.tell("The name holds for this window only: your settings cannot be written.", "warning")
 
     def _choose_to_move_on(self, on: bool) -> None:
         self.reviewing.moves_on = on
