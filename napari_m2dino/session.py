@@ -90,6 +90,11 @@ class LoopSession:
         packed = self._proposals.get(frame)
         return packed.confidence if packed else None
 
+    def maker(self, frame: int) -> str:
+        """Return who made the proposal of a frame: the id of a model, or one of `origins`; empty without a proposal."""
+        packed = self._proposals.get(frame)
+        return packed.model_id if packed else ""
+
     # -- states ------------------------------------------------------------------------------------------------------
     def state(self, frame: int) -> FrameState:
         """Return where a frame stands, as of the last `look` at it."""

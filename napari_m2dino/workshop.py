@@ -17,6 +17,7 @@ from napari_m2dino.background import BackgroundThread
 from napari_m2dino.checkpoints import find_checkpoints
 from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
+from napari_m2dino.hand_tools import HandTools
 from napari_m2dino.improving import Improving
 from napari_m2dino.jobs import PredictionJobs
 from napari_m2dino.loop_tools import LoopTools
@@ -58,6 +59,7 @@ class Workshop(QObject):
         self.tools = LoopTools(self.desk)
         self.predicting = Predicting(self.desk, self.jobs, self.tools.area)
         self.reviewing = Reviewing(self.desk, self.autosave)
+        self.hand = HandTools(self.desk, lambda: self.autosave.folder, self.reviewing.choose_class)
         self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
         self.closed = False
         self._others: list[Path] = []
@@ -80,6 +82,7 @@ class Workshop(QObject):
         self.closed = True
         self.opening.close()
         self.improving.close()
+        self.hand.close()
         self.reviewing.close()
         self.tools.close()
         self.desk.close()
@@ -96,6 +99,8 @@ class Workshop(QObject):
             "take_back": self.reviewing.take_back,
             "predict_frame": self.predicting.this_frame,
             "predict_all": self.predicting.all_frames,
+            "draw": self.reviewing.new_label,
+            **self.hand.actions(),
         }
 
     def class_in_words(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,13 @@ class MaskLayer(ResultLayer):
 
     def value(self, frame: int) -> Mask | None:
         return None if self.layer is None else mask_from_labels(self.layer.data[frame], self.task)
+
+    def reader(self, frame: int) -> Callable[[], Mask | None]:
+        # Copied by whoever calls it: copies of all frames of a long loop would hold up the window, and its memory.
+        if self.layer is None:
+            return lambda: None
+        labels, task = self.layer.data, self.task
+        return lambda: mask_from_labels(labels[frame], task)
 
     def _make(self, viewer: Viewer) -> Labels:
         from napari.utils import DirectLabelColormap
@@ -50,7 +57,21 @@ class MaskLayer(ResultLayer):
         # The frames whose strokes napari could still undo; -1 after a stroke through several frames.
         self._undoable: set[int] = set()
         self.layer.events.paint.connect(self._painted)
+        self._label = int(self.layer.selected_label)
+        self.layer.events.selected_label.connect(self._keep_to_classes)
         self.layer.events.set_data.connect(lambda _event: self._notice(-1))  # undo and redo say nothing else
+
+    def _keep_to_classes(self, _event: object) -> None:
+        """Set a label that the task does not have back to the one before: napari's key M makes up new ones."""
+        assert self.layer is not None
+        chosen = int(self.layer.selected_label)
+        if 0 <= chosen < self.task.num_classes:
+            self._label = chosen
+            return
+        self.layer.selected_label = self._label
+        last = self.task.num_classes - 1
+        labels = "only the label 1" if last == 1 else f"the labels 1 to {last}"
+        self.noted.emit(f"{self.task.title} has {labels}: label {chosen} cannot be painted.")
 
     def _painted(self, event: object) -> None:
         frame = self._frame_shown()

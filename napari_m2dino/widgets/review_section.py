@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.loop_array import LoopArray
+from napari_m2dino.origins import in_words
 from napari_m2dino.review import ORDERS, tally
 from napari_m2dino.reviewing import Reviewing
 from napari_m2dino.session import FrameState
@@ -16,7 +17,7 @@ from napari_m2dino.shortcuts import key_of
 from napari_m2dino.widgets.class_bar import ClassBar
 from napari_m2dino.widgets.frame_strip import FrameStrip
 from napari_m2dino.widgets.label_chips import LabelChips
-from napari_m2dino.widgets.style import STATE_COLOURS, Section, Words, button, row, set_main
+from napari_m2dino.widgets.style import ORIGIN_COLOUR, STATE_COLOURS, Section, Words, button, row, set_main
 
 
 class ReviewSection(Section):
@@ -87,14 +88,21 @@ class ReviewSection(Section):
         data = getattr(layer, "data", None)
         damaged = data.damaged if isinstance(data, LoopArray) else {}
         self.strip.show_moments(session.loop.markers)
+        self.strip.show_origins({one: in_words(session.maker(one)) for one in range(len(states))})
         self.strip.show_states(states, confidences, frame, frozenset(damaged))
         counts = tally(states)
         self.tally.say(counts.sentence())
         state = states[frame]
         sure = "" if confidences[frame] is None else f" · confidence {confidences[frame]:.2f}"
         word = "no label yet" if state is FrameState.BLANK else state.value
+        if state is FrameState.PROPOSED and (origin := in_words(session.maker(frame))):
+            word = origin
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
-        self.frame.setStyleSheet(f"color: {STATE_COLOURS[state.value]};")
+        colour = (
+            STATE_COLOURS[state.value] if word == state.value or state is not FrameState.PROPOSED else ORIGIN_COLOUR
+        )
+        self.frame.setStyleSheet(f"color: {colour};")
+        self.chips.mark()
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)
         waiting = state in (FrameState.PROPOSED, FrameState.CHANGED)

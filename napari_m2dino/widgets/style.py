@@ -16,6 +16,8 @@ STATE_COLOURS = {
     "edited": "#1fb8b0",
     "rejected": "#d65a5a",
 }
+ORIGIN_COLOUR = "#a98bea"
+"""Of proposals that no model made: carried, filled in between, imported."""
 MOMENT_COLOURS = {
     "R wave": "#e05555",
     "end-diastole": "#4a9be8",
@@ -36,6 +38,7 @@ def sheet(colours: Mapping[str, str]) -> str:
         QFrame#line {{ background: {line}; max-height: 1px; min-height: 1px; border: none; }}
         QPushButton {{ padding: 5px 6px; min-height: 16px; }}
         QPushButton#small {{ padding: 2px 7px; min-height: 12px; }}
+        QPushButton#tool {{ padding: 3px 2px; min-height: 14px; }}
         QPushButton#chip {{ text-align: left; padding: 3px 6px; }}
         QLabel#notice {{ color: {text}; font-size: 8pt; }}
         QPushButton[main="true"] {{ background: {accent}; color: {on_accent}; font-weight: bold; }}
