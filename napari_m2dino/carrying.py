@@ -25,6 +25,8 @@ from napari_m2dino.origins import carried_from, interpolated_between
 from napari_m2dino.result_layers import ResultLayer
 
 PUT_EVERY_MS = 120
+WEAK = 0.3
+"""Confidence below which what is carried is no better than a good model's: it does not replace a proposal."""
 REACHES = (4, 8, 16, 32)
 """How many frames on either side can be asked for."""
 
@@ -51,7 +53,8 @@ class Carrying(QObject):
         self.errand.ended.connect(self._ended)
         self._target: ResultLayer | None = None
         self._arrived: list[Prediction] = []
-        self._put_on: list[int] = []
+        self._put_on: dict[int, float] = {}
+        self._spared = 0
         self._put_soon = QTimer(self)
         self._put_soon.setSingleShot(True)
         self._put_soon.setInterval(PUT_EVERY_MS)
@@ -112,7 +115,8 @@ class Carrying(QObject):
         self._begin(result, _fill(result.task.id, gaps, keys), "filling in")
 
     def _begin(self, result: ResultLayer, work: Callable[..., Any], doing: str) -> None:
-        self._target, self._arrived, self._put_on = result, [], []
+        self._target, self._arrived, self._put_on, self._spared = result, [], {}, 0
+        self.desk.tell(f"{doing[:1].upper()}{doing[1:]}…")
         self.errand.start(work, doing)
 
     # -- what arrives ------------------------------------------------------------------------------------------------
@@ -130,8 +134,11 @@ class Carrying(QObject):
             self.errand.cancel()  # the loop was closed meanwhile
             return
         self.desk.show_result(result)
+        weak = {one.frame for one in arrived if one.confidence < WEAK and result.session.maker(one.frame)}
+        self._spared += len(weak)
+        arrived = [one for one in arrived if one.frame not in weak]
         kept = propose(result, arrived)
-        self._put_on += [one.frame for one in arrived if one.frame not in kept]
+        self._put_on |= {one.frame: one.confidence for one in arrived if one.frame not in kept}
         if result is self.desk.result:
             self.arrived.emit()
 
@@ -139,12 +146,18 @@ class Carrying(QObject):
         self._put_soon.stop()
         self._put()
         frames, notes = sorted(self._put_on), list(ending.result or [])
+        if self._spared:
+            on = "1 frame" if self._spared == 1 else f"{self._spared} frames"
+            notes.insert(0, f"On {on} it was hard to follow, so what had been proposed there stays.")
         if ending.trouble:
             self.desk.tell(ending.trouble, "error")
         elif not frames:
             self.desk.tell(notes[0] if notes else "Nothing was put on any frame.", "warning")
         else:
             where = f"frame {frames[0]}" if len(frames) == 1 else f"{len(frames)} frames, {frames[0]} to {frames[-1]}"
+            weak = [frame for frame in frames if self._put_on[frame] < WEAK]
+            if weak:
+                notes.append(f"It was hard to follow on {len(weak)} of them, the low bars: look closely there.")
             stopped = "Stopped: " if ending.cancelled else ""
             sentence = f"{stopped}Proposed on {where}. Look at each and accept it (A), or correct it."
             self.desk.tell(" ".join([sentence, *notes]), "warning" if notes else "good")

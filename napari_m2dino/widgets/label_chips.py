@@ -96,7 +96,7 @@ class LabelChips(QWidget):
             return
         placed, hidden = result.placed(frame), result.hidden(frame)
         for chip, name in zip(self.chips, result.task.label_names, strict=False):
-            chip.setText(f"{name} ✓" if name in placed else f"{name} · hidden" if name in hidden else name)
+            chip.setText(f"{name} ✓" if name in placed else f"{name} ✗" if name in hidden else name)
 
 
 def _swatch(name: str) -> QIcon:

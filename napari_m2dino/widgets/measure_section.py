@@ -85,7 +85,8 @@ class MeasureSection(FoldingSection):
         self.plot.show_frame(frame)
         here = figures.each.get(frame, ()) if figures else ()
         if here:
-            self.figures.say(" · ".join(in_words(one) for one in here))
+            # A name and its value stay on one line.
+            self.figures.say(" · ".join(in_words(one).replace(" ", "\u00a0") for one in here))
         elif self.desk.task is not None and self.desk.task.type == "classification":
             self.figures.say("The class of a frame measures nothing.")
         else:

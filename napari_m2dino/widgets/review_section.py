@@ -93,15 +93,11 @@ class ReviewSection(Section):
         counts = tally(states)
         self.tally.say(counts.sentence())
         state = states[frame]
-        sure = "" if confidences[frame] is None else f" · confidence {confidences[frame]:.2f}"
-        word = "no label yet" if state is FrameState.BLANK else state.value
-        if state is FrameState.PROPOSED and (origin := in_words(session.maker(frame))):
-            word = origin
+        origin = in_words(session.maker(frame)) if state is FrameState.PROPOSED else ""
+        sure = "" if confidences[frame] is None or origin else f" · confidence {confidences[frame]:.2f}"
+        word = "no label yet" if state is FrameState.BLANK else origin or state.value
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
-        colour = (
-            STATE_COLOURS[state.value] if word == state.value or state is not FrameState.PROPOSED else ORIGIN_COLOUR
-        )
-        self.frame.setStyleSheet(f"color: {colour};")
+        self.frame.setStyleSheet(f"color: {ORIGIN_COLOUR if origin else STATE_COLOURS[state.value]};")
         self.chips.mark()
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)
