@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 
 from m2dino.measure import Measurement
 
 _DIGITS = {"px": 0, "px²": 0, "px³": 0, "mm²": 1, "mm": 1, "ml": 1, "degrees": 1, "weeks": 1, "%": 1}
+_PLAIN = ("perimeter", "long axis", "short axis")
 
 
 def figure(value: float, unit: str) -> str:
@@ -19,6 +21,18 @@ def figure(value: float, unit: str) -> str:
 def in_words(one: Measurement) -> str:
     """Return name and value, or name and dash where there is none."""
     return f"{one.name} {'–' if one.value is None else figure(one.value, one.unit)}"
+
+
+def most_telling(measured: Iterable[Measurement], most: int) -> list[Measurement]:
+    """Return the figures to show first: what is known of the anatomy before perimeters and axes, `most` at most."""
+    return sorted(measured, key=lambda one: one.name.endswith(_PLAIN))[:most]
+
+
+def table_html(measured: Iterable[Measurement]) -> str:
+    """Return names and values as the rows of a table, in rich text."""
+    cells = ((escape(one.name), "–" if one.value is None else figure(one.value, one.unit)) for one in measured)
+    rows = "".join(f'<tr><td>{name}</td><td align="right">{value}</td></tr>' for name, value in cells)
+    return f'<table width="100%" cellspacing="0" cellpadding="1">{rows}</table>' if rows else ""
 
 
 def why_absent(measured: Iterable[Measurement]) -> str:

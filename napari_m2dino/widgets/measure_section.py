@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from m2dino.measure.cycle import cycle_of
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QSizePolicy
+from qtpy.QtWidgets import QComboBox, QLabel, QSizePolicy
 
 from napari_m2dino.desk import Desk
-from napari_m2dino.figure_words import in_words, why_absent
+from napari_m2dino.figure_words import in_words, most_telling, table_html, why_absent
 from napari_m2dino.measuring import Figures, Measuring
 from napari_m2dino.widgets.fold import FoldingSection
 from napari_m2dino.widgets.series_plot import SeriesPlot
 from napari_m2dino.widgets.style import Words, small_button
 from napari_m2dino.widgets.table_dialog import TableDialog
 
+_MOST = 8
 _VARIES = ("cavity area", "left ventricular volume")
 """Ends of the names of figures that have an end-diastole and an end-systole: those of a chamber of the heart."""
 
@@ -25,7 +26,11 @@ class MeasureSection(FoldingSection):
         super().__init__("Measure", is_open=False)
         self.desk = desk
         self.measuring = measuring
-        self.figures = Words()
+        self.nothing = Words()
+        self.figures = QLabel()
+        self.figures.setTextFormat(Qt.TextFormat.RichText)
+        self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.figures.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.which = QComboBox()
         self.which.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.which.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -35,7 +40,7 @@ class MeasureSection(FoldingSection):
         self.table = small_button("Table…", "All figures of all frames, to look at and to save as CSV")
         self.corner.insertWidget(0, self.table)
         self.dialog: TableDialog | None = None
-        for widget in (self.figures, self.which, self.plot, self.whole):
+        for widget in (self.nothing, self.figures, self.which, self.plot, self.whole):
             self.inner.addWidget(widget)
         self.folded.connect(self._look)
         self.table.clicked.connect(self.open_table)
@@ -84,13 +89,11 @@ class MeasureSection(FoldingSection):
         figures, frame = self.measuring.figures, self.desk.frame
         self.plot.show_frame(frame)
         here = figures.each.get(frame, ()) if figures else ()
-        if here:
-            # A name and its value stay on one line.
-            self.figures.say(" · ".join(in_words(one).replace(" ", "\u00a0") for one in here))
-        elif self.desk.task is not None and self.desk.task.type == "classification":
-            self.figures.say("The class of a frame measures nothing.")
-        else:
-            self.figures.say(f"Nothing to measure on frame {frame}.")
+        classifies = self.desk.task is not None and self.desk.task.type == "classification"
+        why = "The class of a frame measures nothing." if classifies else f"Nothing to measure on frame {frame}."
+        self.nothing.say("" if here else why)
+        self.figures.setText(table_html(most_telling(here, _MOST)))
+        self.figures.setVisible(bool(here))
         self.figures.setToolTip(why_absent(here))
 
     def _show_plot(self, _index: int = -1) -> None:

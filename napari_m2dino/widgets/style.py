@@ -16,7 +16,7 @@ STATE_COLOURS = {
     "edited": "#1fb8b0",
     "rejected": "#d65a5a",
 }
-ORIGIN_COLOUR = "#a98bea"
+ORIGIN_COLOUR = "#9b7be0"
 """Of proposals that no model made: carried, filled in between, imported."""
 MOMENT_COLOURS = {
     "R wave": "#e05555",
