@@ -38,10 +38,12 @@ class Carrying(QObject):
     -------
     changed : it has begun, got on or ended
     arrived : proposals were put on the current result
+    acted : (ResultLayer, list of frames), at the end, all that one press of a button or key has put proposals on
     """
 
     changed = Signal()
     arrived = Signal()
+    acted = Signal(object, object)
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
@@ -146,6 +148,8 @@ class Carrying(QObject):
         self._put_soon.stop()
         self._put()
         frames, notes = sorted(self._put_on), list(ending.result or [])
+        if frames and self._target is not None:
+            self.acted.emit(self._target, frames)
         if self._spared:
             on = "1 frame" if self._spared == 1 else f"{self._spared} frames"
             notes.insert(0, f"On {on} it was hard to follow, so what had been proposed there stays.")

@@ -89,10 +89,12 @@ class Exchange(QObject):
     -------
     changed : it has begun, got on or ended
     arrived : imported proposals were put on the current result
+    acted : (ResultLayer, list of frames) that one import has put proposals on
     """
 
     changed = Signal()
     arrived = Signal()
+    acted = Signal(object, object)
 
     def __init__(self, desk: Desk, folder: Callable[[], Path]) -> None:
         super().__init__()
@@ -199,6 +201,8 @@ class Exchange(QObject):
         yours = f" {len(kept)} of yours stay as they were." if kept else ""
         frames = "1 frame" if put == 1 else f"{put} frames"
         self.desk.tell(f"Labels imported on {frames}.{yours} These are proposals: look at each, then accept it (A).")
+        if put:
+            self.acted.emit(result, [frame for frame in values if frame not in kept])
         if result is self.desk.result:
             self.arrived.emit()
 

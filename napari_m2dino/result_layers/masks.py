@@ -31,6 +31,8 @@ class MaskLayer(ResultLayer):
         if self.layer is None:
             return lambda: None
         labels, task = self.layer.data, self.task
+        if labels.shape != (len(self.loop), self.loop.height, self.loop.width):
+            return lambda: None  # a person has given the layer other data
         return lambda: mask_from_labels(labels[frame], task)
 
     def _make(self, viewer: Viewer) -> Labels:

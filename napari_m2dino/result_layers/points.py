@@ -140,12 +140,13 @@ class KeypointLayer(ResultLayer):
         self.layer.events.data.connect(self._edited)
 
     def _edited(self, event: Any) -> None:
-        if self._writing or self.layer is None:
+        if self.layer is None:
             return
-        if str(getattr(event, "action", "")).lower().endswith("added"):
+        if not self._writing and str(getattr(event, "action", "")).lower().endswith("added"):
             self._name_new()
         self._rows = len(self.layer.data)
-        self._notice(-1)
+        if not self._writing:
+            self._notice(-1)
 
     def _name_new(self) -> None:
         """Name the points just placed or pasted: napari would give them the name of another point."""
@@ -186,5 +187,4 @@ class KeypointLayer(ResultLayer):
         keep = np.flatnonzero(~np.isin(np.rint(self.layer.data[:, 0]), list(values)))
         self.layer.selected_data = set()
         self.layer.data = np.concatenate([self.layer.data[keep], data])
-        self._rows = len(self.layer.data)
         self._set_names([names[row] for row in keep] + new)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from m2dino.values import Box, Keypoints, Mask
+from m2dino.values import Box, Keypoints, Mask, Prediction
 from qtpy.QtCore import Qt
 
+from napari_m2dino.applying import propose
 from napari_m2dino.layers import rectangle_from_box
-from napari_m2dino.origins import Origin, origin_of
+from napari_m2dino.origins import Origin, carried_from, origin_of
 from napari_m2dino.session import FrameState
 from napari_m2dino.tour.hand import Hand
 from napari_m2dino.widgets.dock import M2DinoDock
@@ -123,13 +124,22 @@ def test_carrying_can_be_cancelled_and_needs_something_to_carry(echo_dock: M2Din
     hand.click(dock.review.new_label)
     desk.go_to(15)
     desk.result.write({15: drawn((desk.loop.height, desk.loop.width), 100, 150, 30)})
-    dock.workshop.hand.carrying.set_reach(14)
+    carrying, actions = dock.workshop.hand.carrying, []
+    carrying.acted.connect(lambda result, frames: actions.append(frames))
+    carrying.set_reach(14)
     hand.click(dock.edit.carry)
     hand.qtbot.waitUntil(lambda: desk.session.maker(16) != "", timeout=20_000)
     hand.click(dock.edit.cancel)
     done(dock, hand)
     assert "Stopped" in dock.message.text()
     assert desk.session.maker(1) == ""
+    assert actions == [[frame for frame in range(30) if desk.session.maker(frame)]], "one press is one action"
+
+    # a layer that is deleted in the middle comes back with all that is known
+    hand.click(dock.edit.carry)
+    dock.viewer.layers.remove(desk.result.layer)
+    done(dock, hand)
+    assert all(desk.result.layer.data[frame].any() for frame in actions[1])
 
 
 def test_one_box_a_frame(echo_dock: M2DinoDock, hand: Any) -> None:
@@ -225,3 +235,18 @@ def test_a_drawn_rectangle_replaces_the_one_before(echo_dock: M2DinoDock, hand: 
     mouse.paint([(60, 80), (60, 80)])
     assert desk.result.value(desk.frame).as_tuple() == pytest.approx((150.5, 180.5, 200.5, 280.5), abs=2)
     assert "too small" in dock.message.text()
+
+
+def test_what_was_hard_to_follow_does_not_replace_a_proposal(echo_dock: M2DinoDock, hand: Any) -> None:
+    dock, desk, carrying = echo_dock, echo_dock.workshop.desk, echo_dock.workshop.hand.carrying
+    size = (desk.loop.height, desk.loop.width)
+    hand.click(dock.review.new_label)
+    propose(desk.result, [Prediction(7, desk.task.id, drawn(size, 90, 90, 20), 0.9, "a model")])
+    carrying._begin(desk.result, lambda _progress, _stop, _hand: [], "carrying")
+    for frame, confidence in ((6, 0.2), (7, 0.2), (8, 0.8)):
+        maker = carried_from(5)
+        carrying._take(Prediction(frame, desk.task.id, drawn(size, 100, 150, 30), confidence, maker))
+    done(dock, hand)
+    assert [desk.session.maker(frame) for frame in (6, 7, 8)] == [carried_from(5), "a model", carried_from(5)]
+    assert "On 1 frame it was hard to follow" in dock.message.text()
+    assert "hard to follow on 1 of them" in dock.message.text()
