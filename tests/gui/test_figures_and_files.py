@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from m2dino.cine.calibration import Calibration
 from m2dino.values import Mask
 from qtpy.QtCore import QPoint, Qt
 
@@ -79,6 +80,16 @@ def test_figures_of_the_frame_and_of_the_loop(echo_dock: M2DinoDock, hand: Any, 
     measuring.write_csv(tmp_path / "figures.csv" / "in a file.csv")
     hand.qtbot.waitUntil(lambda: "cannot be written" in dock.message.text(), timeout=10_000)
     dock.measure.dialog.close()
+
+    # millimetres with a scale, and only then; every frame is measured anew
+    calibration = Calibration(0.5, 0.5, None, "set by hand")
+    desk.loop.set_scale(calibration, "")
+    desk.scale_changed.emit()
+    measured(dock, hand)
+    desk.go_to(4)
+    area = np.count_nonzero(heart(size, 40).labels) / 4
+    assert f"{area:.1f} mm²" in dock.measure.figures.text()
+    assert measuring.figures.unit(name) == "mm²"
     dock.measure.arrow.click()
     assert not measuring._looked_at
 
