@@ -6,7 +6,6 @@ What comes of it are proposals, marked as such. A frame that a person has decide
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from m2dino.cine.loop import CineLoop
 from m2dino.correct import propagate
@@ -18,7 +17,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.applying import propose
 from napari_m2dino.desk import Desk
-from napari_m2dino.errand import Ending, Errand
+from napari_m2dino.errand import Ending, Errand, Work
 from napari_m2dino.gaps import gaps_at, neighbours
 from napari_m2dino.layers import is_blank
 from napari_m2dino.origins import carried_from, interpolated_between
@@ -116,7 +115,7 @@ class Carrying(QObject):
             return
         self._begin(result, _fill(result.task.id, gaps, keys), "filling in")
 
-    def _begin(self, result: ResultLayer, work: Callable[..., Any], doing: str) -> None:
+    def _begin(self, result: ResultLayer, work: Work, doing: str) -> None:
         self._target, self._arrived, self._put_on, self._spared = result, [], {}, 0
         self.desk.tell(f"{doing[:1].upper()}{doing[1:]}…")
         self.errand.start(work, doing)
@@ -167,11 +166,11 @@ class Carrying(QObject):
             self.desk.tell(" ".join([sentence, *notes]), "warning" if notes else "good")
 
 
-def _carry(loop: CineLoop, task_id: str, start: int, value: Value, ways: Sequence[range]) -> Callable[..., list[str]]:
+def _carry(loop: CineLoop, task_id: str, start: int, value: Value, ways: Sequence[range]) -> Work:
     """Return the work of carrying a value both ways; its result are sentences on where it had to end."""
 
     def work(on_progress: OnProgress, should_stop: ShouldStop, hand_over: Callable[[Prediction], None]) -> list[str]:
-        notes, total, before = [], sum(map(len, ways)), 0
+        notes, total, before = list[str](), sum(map(len, ways)), 0
         for frames in ways:
             reached = start
             try:
@@ -190,11 +189,11 @@ def _carry(loop: CineLoop, task_id: str, start: int, value: Value, ways: Sequenc
     return work
 
 
-def _fill(task_id: str, gaps: Sequence[tuple[int, int]], keys: dict[int, Value | None]) -> Callable[..., list[str]]:
+def _fill(task_id: str, gaps: Sequence[tuple[int, int]], keys: dict[int, Value | None]) -> Work:
     """Return the work of filling gaps; its result are sentences on those that could not be filled."""
 
     def work(on_progress: OnProgress, should_stop: ShouldStop, hand_over: Callable[[Prediction], None]) -> list[str]:
-        notes, total, done = [], sum(end - start - 1 for start, end in gaps), 0
+        notes, total, done = list[str](), sum(end - start - 1 for start, end in gaps), 0
         for start, end in gaps:
             first, last = keys[start], keys[end]
             if first is None or last is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from m2dino.progress import OnProgress, ShouldStop
 from qtpy.QtCore import QObject, Signal
@@ -16,11 +16,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_m2dino.background import BackgroundThread
 from napari_m2dino.errors import explain
 
-
-class Work(Protocol):
-    """What is done in the thread: it touches no layer and no widget, and gives plain data to `hand_over`."""
-
-    def __call__(self, on_progress: OnProgress, should_stop: ShouldStop, hand_over: Callable[[Any], None]) -> Any: ...
+Work = Callable[[OnProgress, ShouldStop, Callable[[Any], None]], Any]
+"""What is done in the thread: it touches no layer and no widget, and gives plain data to its third argument."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Figures:
     each : dict of int to tuple of Measurement
         By frame that has a value.
     whole : tuple of Measurement
-        What is said of the whole loop; empty until all its frames have been measured.
+        What is said of the whole loop, as of the last time that all its frames had been measured.
     complete : bool
         Whether all frames have been measured.
     """
@@ -99,6 +99,7 @@ class Measuring(QObject):
         self._all_wanted = False
         self._asked: tuple[ResultLayer | None, bool] = (None, False)
         self.errand = Errand("m2dino measuring")
+        self.errand.handed.connect(self._show)
         self.errand.ended.connect(self._take)
         self._table = Errand("m2dino table")
         self._table.ended.connect(self._written)
@@ -174,11 +175,13 @@ class Measuring(QObject):
                 self.figures = None
                 self.changed.emit()
             return
-        frames = range(len(result.loop)) if self._all_wanted else (self.desk.frame,)
-        readers = {frame: result.reader(frame) for frame in frames}
+        # The frame shown comes first, and its figures are there before the others have been measured.
+        shown = self.desk.frame
+        others = [frame for frame in range(len(result.loop)) if frame != shown] if self._all_wanted else []
+        readers = {frame: result.reader(frame) for frame in (shown, *others)}
         loop, task, known, complete = result.loop, result.task, dict(self._known), self._all_wanted
 
-        def work(on_progress: OnProgress, should_stop: ShouldStop, _hand: Callable[[object], None]) -> Known | None:
+        def work(on_progress: OnProgress, should_stop: ShouldStop, hand_over: Callable[[Known], None]) -> Known | None:
             for done, (frame, found) in enumerate(_measured(readers, known, task, loop), start=1):
                 if should_stop():
                     return None
@@ -187,21 +190,29 @@ class Measuring(QObject):
                     known.pop(frame, None)
                 else:
                     known[frame] = found
+                if done == 1:
+                    hand_over(dict(known))
             return known
 
         self._asked = (result, complete)
         self.errand.start(work, "measuring")
 
     def _take(self, ending: Ending) -> None:
-        result, complete = self._asked
         if ending.trouble:
             self.desk.tell(ending.trouble, "error")
-        if ending.result is None or result is None or result is not self.desk.result:
+        if ending.result is not None:
+            self._show(ending.result, complete=self._asked[1])
+
+    def _show(self, known: Known, complete: bool = False) -> None:
+        result = self._asked[0]
+        if result is None or result is not self.desk.result:
             return
-        self._known = ending.result
-        each = {frame: found for frame, (_, found) in sorted(self._known.items())}
-        flat = [one for found in each.values() for one in found]
-        whole = changes(flat, result.task, result.loop.markers) if complete else ()
+        self._known = known
+        each = {frame: found for frame, (_, found) in sorted(known.items())}
+        whole = self.figures.whole if self.figures else ()
+        if complete:
+            flat = [one for found in each.values() for one in found]
+            whole = changes(flat, result.task, result.loop.markers)
         self.figures = Figures(result.loop, result.task, each, whole, complete)
         self.changed.emit()
 

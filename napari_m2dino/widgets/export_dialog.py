@@ -15,13 +15,13 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QLabel,
-    QPushButton,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_m2dino.exporting import Scope, Wish
+from napari_m2dino.widgets.style import dialog_button
 
 if TYPE_CHECKING:
     from m2dino.export import Format
@@ -61,9 +61,7 @@ class ExportDialog(QDialog):
         self.about.setWordWrap(True)
         self.about.setMinimumHeight(3 * self.about.fontMetrics().lineSpacing())
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        choose = buttons.addButton("Save as…", QDialogButtonBox.ButtonRole.AcceptRole)
-        assert isinstance(choose, QPushButton)
-        self.choose = choose
+        self.choose = dialog_button(buttons, "Save as…", QDialogButtonBox.ButtonRole.AcceptRole)
         form = QFormLayout()
         form.addRow("Format", self.kind)
         form.addRow("What", self.scope)
@@ -133,8 +131,8 @@ class ImportDialog(QDialog):
         form = QFormLayout()
         form.addRow("Number of the first frame", self.first)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.coco = buttons.addButton("COCO file…", QDialogButtonBox.ButtonRole.ActionRole)
-        self.fmuia = buttons.addButton("FM_UIA folder…", QDialogButtonBox.ButtonRole.ActionRole)
+        self.coco = dialog_button(buttons, "COCO file…", QDialogButtonBox.ButtonRole.ActionRole)
+        self.fmuia = dialog_button(buttons, "FM_UIA folder…", QDialogButtonBox.ButtonRole.ActionRole)
         self.coco.setEnabled(task.type != "classification")
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 14, 16, 12)

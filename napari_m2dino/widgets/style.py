@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialogButtonBox, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 STATE_COLOURS = {
     "blank": "#8a8f98",
@@ -127,4 +127,11 @@ def small_button(text: str, tip: str) -> QPushButton:
     made = button(text, tip)
     made.setObjectName("small")
     made.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+    return made
+
+
+def dialog_button(box: QDialogButtonBox, text: str, role: QDialogButtonBox.ButtonRole) -> QPushButton:
+    """Add a button with a text of ours to those of a dialog, and return it."""
+    made = QPushButton(text)
+    box.addButton(made, role)
     return made

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_m2dino.desk import Desk
 from napari_m2dino.figure_words import figure, in_words
 from napari_m2dino.measuring import Measuring
+from napari_m2dino.widgets.style import dialog_button
 
 
 class TableDialog(QDialog):
@@ -38,7 +39,7 @@ class TableDialog(QDialog):
         self.whole = QLabel()
         self.whole.setWordWrap(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        self.save = buttons.addButton("Save as CSV…", QDialogButtonBox.ButtonRole.ActionRole)
+        self.save = dialog_button(buttons, "Save as CSV…", QDialogButtonBox.ButtonRole.ActionRole)
         column = QVBoxLayout(self)
         column.addWidget(self.table, 1)
         column.addWidget(self.whole)

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from m2dino.cine.calibration import Calibration
-from m2dino.values import Mask
+from m2dino.values import Mask, Prediction
 from qtpy.QtCore import QPoint, Qt
 
-from napari_m2dino.exporting import Scope, Wish
-from napari_m2dino.origins import Origin, origin_of
+from napari_m2dino.applying import propose
+from napari_m2dino.exporting import Scope, Wish, exportable
+from napari_m2dino.origins import Origin, carried_from, imported_from, origin_of
 from napari_m2dino.session import FrameState
+from napari_m2dino.widgets import export_dialog
 from napari_m2dino.widgets.dock import M2DinoDock
 from napari_m2dino.widgets.export_dialog import ExportDialog, ImportDialog
 
@@ -155,7 +158,19 @@ def test_labels_go_to_other_programs_and_come_back(echo_dock: M2DinoDock, hand: 
     assert "no COCO file" in imported(dock, hand, file)
 
 
-def test_the_dialogs_offer_what_the_task_can_be_written_as(echo_dock: M2DinoDock) -> None:
+def test_proposals_are_exported_when_asked_for_and_only_a_models(echo_dock: M2DinoDock, hand: Any) -> None:
+    desk = echo_dock.workshop.desk
+    hand.click(echo_dock.review.new_label)
+    label = heart((desk.loop.height, desk.loop.width), 20)
+    makers = {3: "a model", 4: carried_from(3), 5: imported_from("COCO")}
+    propose(desk.result, [Prediction(frame, desk.task.id, label, 0.9, maker) for frame, maker in makers.items()])
+    assert exportable(desk.session, proposals=False) == ({}, 0)
+    assert exportable(desk.session, proposals=True) == ({3: "proposed"}, 0)
+
+
+def test_the_dialogs_offer_what_the_task_can_be_written_as(
+    echo_dock: M2DinoDock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tasks = echo_dock.workshop.desk.tasks
     boxes = ExportDialog(tasks["thyroid_nodule_det"], echo_dock)
     kinds = [boxes.kind.itemData(place) for place in range(boxes.kind.count())]
@@ -163,6 +178,10 @@ def test_the_dialogs_offer_what_the_task_can_be_written_as(echo_dock: M2DinoDock
     boxes.kind.setCurrentIndex(3)
     assert boxes.choose.isEnabled()
     assert boxes.wish(Path("x")) == Wish("dicom-sr", Scope.LOOP, Path("x"))
+    monkeypatch.setattr(export_dialog, "find_spec", lambda _name: None)
+    boxes.refresh()
+    assert not boxes.choose.isEnabled()
+    assert "napari-m2dino[dicom-export]" in boxes.about.text()
     classes = ImportDialog(tasks["breast_2cls"], echo_dock)
     assert not classes.coco.isEnabled()
     assert classes.fmuia.isEnabled()
