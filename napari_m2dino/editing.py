@@ -7,11 +7,9 @@ from collections.abc import Callable
 from m2dino.correct.mask_operations import fill_holes, largest_component, smooth
 from m2dino.errors import UsageError
 from m2dino.values import Mask, Value
-from qtpy.QtCore import QObject
 
 from napari_m2dino.applying import edit
 from napari_m2dino.desk import Desk
-from napari_m2dino.errand import Ending, Errand
 from napari_m2dino.layers import is_blank, same_value
 from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.result_layers.points import KeypointLayer
@@ -19,19 +17,11 @@ from napari_m2dino.result_layers.points import KeypointLayer
 Clean = Callable[[Mask], Mask]
 
 
-class Editing(QObject):
+class Editing:
     """What the buttons and keys of the section Edit do to the frame shown."""
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__()
         self.desk = desk
-        # A mask of a large frame takes longer to smooth than a window may stand still.
-        self.errand = Errand("m2dino editing")
-        self.errand.ended.connect(self._take)
-        self._at: tuple[ResultLayer, int, Mask, str] | None = None
-
-    def close(self) -> None:
-        self.errand.close()
 
     # -- masks -------------------------------------------------------------------------------------------------------
     def fill_holes(self) -> None:
@@ -52,23 +42,11 @@ class Editing(QObject):
         if result is None or not isinstance(value, Mask) or is_blank(value):
             self.desk.tell(f"There is no mask on frame {frame} yet: predict it, or paint one.")
             return
-        mask = value
-        self._at = (result, frame, mask, unchanged.format(frame=frame))
-        self.errand.start(lambda _progress, _stop, _hand: clean(mask), "cleaning a mask")
-
-    def _take(self, ending: Ending) -> None:
-        at, self._at = self._at, None
-        if at is None or ending.cancelled:
-            return
-        result, frame, before, unchanged = at
-        if ending.trouble:
-            self.desk.tell(ending.trouble, "error")
-        elif not result.is_shown(self.desk.viewer) or not same_value(self._value(result, frame), before):
-            self.desk.tell(f"Frame {frame} has changed meanwhile, and stays as it is.")
-        elif same_value(ending.result, before):
-            self.desk.tell(unchanged)
+        cleaned = clean(value)
+        if same_value(cleaned, value):
+            self.desk.tell(unchanged.format(frame=frame))
         else:
-            edit(result, frame, ending.result)
+            edit(result, frame, cleaned)
 
     # -- every kind --------------------------------------------------------------------------------------------------
     def copy_from(self, step: int) -> None:

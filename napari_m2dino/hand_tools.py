@@ -51,5 +51,5 @@ class HandTools:
 
     def close(self) -> None:
         """End what is under way; safe to call twice."""
-        for tool in (self.class_keys, self.editing, self.carrying, self.measuring, self.exchange):
+        for tool in (self.class_keys, self.carrying, self.measuring, self.exchange):
             tool.close()

@@ -26,7 +26,7 @@ def drawn(size: tuple[int, int], y: int, x: int, radius: int) -> Mask:
 def done(dock: M2DinoDock, hand: Any) -> None:
     """Wait until nothing is under way."""
     tools = dock.workshop.hand
-    errands = (tools.editing.errand, tools.carrying.errand, tools.exchange.errand)
+    errands = (tools.carrying.errand, tools.exchange.errand)
     hand.qtbot.waitUntil(lambda: not any(errand.running for errand in errands), timeout=30_000)
     hand.qtbot.wait(100)
 
