@@ -196,7 +196,9 @@ def test_points_have_names_and_may_be_hidden(echo_dock: M2DinoDock, hand: Any) -
     desk.go_to(4)
     result.write({4: Keypoints(np.array([[34.0, 44], [54, 64], [74, 84]]))})
     hand.click(dock.review.accept)
-    result.write({1: None})
+    result.layer.selected_data = {int(row) for row in np.flatnonzero(result.layer.data[:, 0] == 1)}
+    result.layer.remove_selected()
+    hand.qtbot.wait(120)
     hand.click(dock.edit.fill)
     done(dock, hand)
     assert result.value(2).points[0].tolist() == [32, 42]
