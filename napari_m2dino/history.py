@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from napari_m2dino.origins import Origin, origin_of
 from napari_m2dino.session import Standing
 
 BUDGET_BYTES = 64 * 2**20
@@ -131,8 +132,8 @@ def target(change: Change, now: Standing) -> Standing:
 
 
 def by_model(standing: Standing) -> bool:
-    """Whether a frame's proposal, if it has one, is a model's; others carry words such as "carried: from frame 12"."""
-    return standing.proposal is None or ": " not in standing.proposal.model_id
+    """Whether a frame's proposal, if it has one, is a model's."""
+    return standing.proposal is None or origin_of(standing.proposal.model_id) is Origin.MODEL
 
 
 def of_machine(change: Change) -> bool:

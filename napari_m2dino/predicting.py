@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from m2dino.errors import UsageError
 from m2dino.values import Prediction
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_m2dino.applying import is_persons
 from napari_m2dino.desk import Desk
 from napari_m2dino.image_area import ImageArea
 from napari_m2dino.jobs import Outcome, PredictionJobs, Progress
@@ -94,7 +94,7 @@ class Predicting(QObject):
         assert desk.task
         assert desk.checkpoint
         assert desk.result
-        kept = {frame for frame in frames if _is_persons(desk.result, frame)}
+        kept = {frame for frame in frames if is_persons(desk.result, frame)}
         if len(kept) == len(frames):
             what = f"Frame {frames[0]} is" if len(frames) == 1 else "All frames are"
             desk.tell(f"{what} already reviewed or changed by you, and stays as it is. Take it back to predict anew.")
@@ -131,7 +131,7 @@ class Predicting(QObject):
             self.jobs.cancel()  # the loop was closed meanwhile
             return
         self.desk.show_result(result)
-        touched = {prediction.frame for prediction in arrived if _is_persons(result, prediction.frame)}
+        touched = {prediction.frame for prediction in arrived if is_persons(result, prediction.frame)}
         self._kept |= touched
         fresh = [prediction for prediction in arrived if prediction.frame not in touched]
         for prediction in fresh:
@@ -187,14 +187,3 @@ class Predicting(QObject):
             self._model_failed = message
             self.desk.tell(message, "error")
             self.changed.emit()
-
-
-def _is_persons(result: ResultLayer, frame: int) -> bool:
-    """Whether a frame is not to be overwritten, for a person has decided on it or changed it."""
-    try:
-        current = result.value(frame)
-    except UsageError:
-        return True  # something drawn by hand that is no value yet
-    if result.layer is None and current is None:
-        return result.session.is_decided(frame)
-    return result.session.is_protected(frame, current)

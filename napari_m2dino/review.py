@@ -40,7 +40,7 @@ class Tally:
             (self.accepted, "accepted"),
             (self.edited, "edited"),
             (self.rejected, "rejected"),
-            (self.changed, "changed, not saved"),
+            (self.changed, "changed, not accepted"),
             (self.proposed, "to review"),
         ]
         return " · ".join(f"{number} {word}" for number, word in parts if number) or "nothing predicted or drawn yet"

@@ -35,7 +35,7 @@ class FrameState(Enum):
 
     BLANK = "blank"
     PROPOSED = "proposed"
-    CHANGED = "changed, not saved"
+    CHANGED = "changed, not accepted"
     ACCEPTED = "accepted"
     EDITED = "edited"
     REJECTED = "rejected"
@@ -148,6 +148,11 @@ class LoopSession:
             assert value is not None
             known = self._shapes[frame] = (source, shape_of(value))
         return known[1]
+
+    def maker(self, frame: int) -> str:
+        """Return who made the proposal of a frame: the id of a model, or one of `origins`; empty without a proposal."""
+        packed = self._proposals.get(frame)
+        return packed.model_id if packed else ""
 
     # -- states ------------------------------------------------------------------------------------------------------
     def state(self, frame: int) -> FrameState:

@@ -59,6 +59,10 @@ SHORTCUTS = (
     Shortcut("step_on", "Right", "Step on; hold to go faster", ("napari:increment_dims_right",)),
     Shortcut("predict_frame", "Control-P", "Predict the frame shown"),
     Shortcut("predict_all", "Control-L", "Predict the whole loop"),
+    Shortcut("draw", "D", "Draw by hand: brush, box or points", ("napari:activate_direct_mode",)),
+    Shortcut("carry", "G", "Carry the frame to its neighbours"),
+    Shortcut("fill_between", "I", "Fill in between two decided frames", ("napari:activate_vertex_insert_mode",)),
+    Shortcut("hide_point", "H", "Mark the selected point as not visible"),
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from m2dino.tasks import Task
 
 from napari_m2dino.history import Change
+from napari_m2dino.origins import in_words
 
 _DRAWN = {
     "segmentation": "painting",
@@ -28,7 +29,7 @@ def step_in_words(task: Task, changes: Sequence[Change]) -> str:
             return f"taking back the decision on {frames}"
         return f"{_DECIDED[first.after.decision.fate]} {frames}"
     if first.before.proposal is not first.after.proposal and first.after.proposal is not None:
-        return f"what was {first.after.proposal.model_id.replace(': ', ' ', 1)}, on {frames}"
+        return f"what was {in_words(first.after.proposal.model_id)}, on {frames}"
     if first.after.content is None:
         return f"putting back {frames}"
     return f"{_DRAWN[task.type]} on {frames}"

@@ -17,6 +17,7 @@ from napari_m2dino.background import BackgroundThread
 from napari_m2dino.checkpoints import find_checkpoints
 from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
+from napari_m2dino.hand_tools import HandTools
 from napari_m2dino.improving import Improving
 from napari_m2dino.jobs import PredictionJobs
 from napari_m2dino.loop_tools import LoopTools
@@ -60,6 +61,7 @@ class Workshop(QObject):
         self.tools = LoopTools(self.desk)
         self.predicting = Predicting(self.desk, self.jobs, self.tools.area)
         self.reviewing = Reviewing(self.desk, self.autosave)
+        self.hand = HandTools(self.desk, lambda: self.autosave.folder, self.reviewing.choose_class)
         self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
         self.resuming = Resuming(self.desk, self.reviewing, self.open_loop, self.files, lambda: self.autosave.folder)
         self.closed = False
@@ -84,6 +86,7 @@ class Workshop(QObject):
         self.opening.close()
         self.improving.close()
         self.resuming.close()
+        self.hand.close()
         self.reviewing.close()
         self.tools.close()
         self.desk.close()
@@ -105,6 +108,8 @@ class Workshop(QObject):
             "step_on": partial(self.reviewing.step, 1),
             "predict_frame": self.predicting.this_frame,
             "predict_all": self.predicting.all_frames,
+            "draw": self.reviewing.new_label,
+            **self.hand.actions(),
         }
 
     def class_in_words(self) -> str:

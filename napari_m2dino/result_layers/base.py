@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from m2dino.data.drafts import Content
+from m2dino.errors import UsageError
 from m2dino.values import Value
 from psygnal import Signal
 
@@ -65,6 +66,14 @@ class ResultLayer(ABC):
         UsageError
             What stands there cannot be a value of the task, such as two boxes; the message says what to do.
         """
+
+    def reader(self, frame: int) -> Callable[[], Value | None]:
+        """Return what another thread can call for the value of a frame, as it stands now or, of a mask, then."""
+        try:
+            value = self.value(frame)
+        except UsageError:
+            value = None
+        return lambda: value
 
     def write(self, values: Mapping[int, Value | None]) -> None:
         """Put values on frames in place of what stands there; None empties a frame. Many at once cost little more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from m2dino.data.drafts import Content
@@ -19,6 +19,10 @@ from napari_m2dino.result_layers.colours import colour
 if TYPE_CHECKING:
     from napari.layers import Shapes
     from napari.viewer import Viewer
+
+
+_LEAST_SHARE = 0.01
+"""Of the frame's shorter side: a smaller box, drawn where there is one already, was a click."""
 
 
 class BoxLayer(ResultLayer):
@@ -71,7 +75,33 @@ class BoxLayer(ResultLayer):
 
     def _connect(self) -> None:
         assert self.layer is not None
-        self.layer.events.data.connect(lambda _event: self._notice(-1))
+        self.layer.events.data.connect(self._edited)
+
+    def _edited(self, event: Any) -> None:
+        if not self._writing and str(getattr(event, "action", "")).lower().endswith("added"):
+            self._keep_one()
+        self._notice(-1)
+
+    def _keep_one(self) -> None:
+        """Let the box just drawn take the place of the one before; a mere click in drawing mode takes nothing."""
+        assert self.layer is not None
+        newest = len(self.layer.data) - 1
+        frame, box = box_from_rectangle(self.layer.data[newest], self.loop.height, self.loop.width)
+        others = {int(row) for row in self._rows(frame)} - {newest}
+        if not others:
+            return
+        least = _LEAST_SHARE * min(self.loop.height, self.loop.width)
+        speck = min(box.y_max - box.y_min, box.x_max - box.x_min) < least
+        self._writing = True
+        try:
+            self.layer.selected_data = {newest} if speck else others
+            self.layer.remove_selected()
+        finally:
+            self._writing = False
+        if speck:
+            self.noted.emit(f"That was too small for a box: the one on frame {frame} stays. Drag to draw another.")
+        else:
+            self.noted.emit(f"The new box takes the place of the one before on frame {frame}.")
 
     def _write(self, values: Mapping[int, Value | None]) -> None:
         boxes = {}

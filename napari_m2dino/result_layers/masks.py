@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +51,15 @@ class MaskLayer(ResultLayer):
             )
         return np.asarray(data[frame])
 
+    def reader(self, frame: int) -> Callable[[], Mask | None]:
+        # Copied by whoever calls it: copies of all frames of a long loop would hold up the window, and its memory.
+        if self.layer is None:
+            return lambda: None
+        labels, task = self.layer.data, self.task
+        if labels.shape != (len(self.loop), self.loop.height, self.loop.width):
+            return lambda: None  # a person has given the layer other data
+        return lambda: mask_from_labels(labels[frame], task)
+
     def _make(self, viewer: Viewer) -> Labels:
         from napari.utils import DirectLabelColormap
 
@@ -75,7 +84,21 @@ class MaskLayer(ResultLayer):
         # The frames whose strokes napari could still undo; -1 after a stroke through several frames.
         self._undoable: set[int] = set()
         self.layer.events.paint.connect(self._painted)
+        self._label = int(self.layer.selected_label)
+        self.layer.events.selected_label.connect(self._keep_to_classes)
         self.layer.events.set_data.connect(lambda _event: self._notice(-1))  # undo and redo say nothing else
+
+    def _keep_to_classes(self, _event: object) -> None:
+        """Set a label that the task does not have back to the one before: napari's key M makes up new ones."""
+        assert self.layer is not None
+        chosen = int(self.layer.selected_label)
+        if 0 <= chosen < self.task.num_classes:
+            self._label = chosen
+            return
+        self.layer.selected_label = self._label
+        last = self.task.num_classes - 1
+        labels = "only the label 1" if last == 1 else f"the labels 1 to {last}"
+        self.noted.emit(f"{self.task.title} has {labels}: label {chosen} cannot be painted.")
 
     def _painted(self, event: Any) -> None:
         frame = self._frame_shown()

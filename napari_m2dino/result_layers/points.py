@@ -14,6 +14,7 @@ from napari_m2dino.contents import PlacedPoint, content_of_points, points_of_con
 from napari_m2dino.layers import free_name, keypoints_from_points, on_frame, points_from_keypoints
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.result_layers.colours import NOT_A_CLASS, colour
+from napari_m2dino.session import LoopSession
 
 if TYPE_CHECKING:
     from napari.layers import Points
@@ -27,6 +28,12 @@ class KeypointLayer(ResultLayer):
     """Named points that a person places and drags."""
 
     layer: Points | None
+
+    def __init__(self, session: LoopSession) -> None:
+        super().__init__(session)
+        self._hidden: dict[int, dict[str, tuple[float, float] | None]] = {}
+        self._wanted: str | None = None
+        self._rows = 0
 
     def value(self, frame: int) -> Keypoints | None:
         if self.layer is None:
@@ -46,6 +53,79 @@ class KeypointLayer(ResultLayer):
         for name, (t, y, x) in zip(self._names(), self.layer.data, strict=True):
             found.setdefault(round(float(t)), []).append((name, y, x))
         return {frame: content_of_points(points) for frame, points in found.items()}
+
+    # -- names -------------------------------------------------------------------------------------------------------
+    def placed(self, frame: int) -> list[str]:
+        """Return the names of the points on a frame."""
+        if self.layer is None:
+            return []
+        names = self._names()
+        return [names[row] for row in on_frame(self.layer.data[:, 0], frame)]
+
+    def hidden(self, frame: int) -> set[str]:
+        """Return the names said to be not visible on a frame: just now, or when it was decided on."""
+        hidden = set(self._hidden.get(frame, ()))
+        saved = self.session.saved_value(frame)
+        if isinstance(saved, Keypoints):
+            missing = np.isnan(saved.points[:, 0])
+            hidden |= {name for name, gone in zip(self.task.label_names, missing, strict=True) if gone}
+        return hidden
+
+    def next_to_place(self, frame: int) -> str | None:
+        """Return the name that the next point gets: the one asked for, else the first missing; None if none is."""
+        return self._free(frame, self.placed(frame))
+
+    @property
+    def placing(self) -> bool:
+        """Whether a click on the image places a point."""
+        return self.layer is not None and self.layer.mode == "add"
+
+    def place_next(self, name: str) -> None:
+        """Give the next point this name."""
+        self._wanted = name
+
+    def selected(self, frame: int) -> list[str]:
+        """Return the names of the selected points of a frame."""
+        if self.layer is None:
+            return []
+        names = self._names()
+        return [names[row] for row in on_frame(self.layer.data[:, 0], frame) if row in self.layer.selected_data]
+
+    def select(self, frame: int, name: str) -> None:
+        """Select a point of a frame."""
+        assert self.layer is not None
+        names = self._names()
+        self.layer.selected_data = {int(row) for row in on_frame(self.layer.data[:, 0], frame) if names[row] == name}
+
+    def set_hidden(self, frame: int, name: str, hidden: bool) -> bool:
+        """Take a point off a frame as not visible, or put it back where it was.
+
+        Returns
+        -------
+        bool
+            Whether that could be done: a point that never had a place on the frame has to be placed.
+
+        Raises
+        ------
+        UsageError
+            What stands on the frame is no value.
+        """
+        index = self.task.label_names.index(name)
+        value = self.value(frame)
+        points = np.full((self.task.num_classes, 2), np.nan) if value is None else value.points.copy()
+        if hidden:
+            y, x = points[index]
+            self._hidden.setdefault(frame, {})[name] = None if np.isnan(y) else (float(y), float(x))
+            points[index] = np.nan
+        else:
+            place = self._hidden.get(frame, {}).pop(name, None)
+            if place is None:
+                self.place_next(name)
+                return False
+            points[index] = place
+        self.write({frame: Keypoints(points)})
+        self._notice(frame)
+        return True
 
     def _names(self) -> list[str]:
         assert self.layer is not None
@@ -73,28 +153,41 @@ class KeypointLayer(ResultLayer):
 
     def _connect(self) -> None:
         assert self.layer is not None
+        self._rows = len(self.layer.data)
         self.layer.events.data.connect(self._edited)
 
     def _edited(self, event: Any) -> None:
-        if self._writing or self.layer is None:
+        if self.layer is None:
             return
-        if str(getattr(event, "action", "")).lower().endswith("added"):
-            self._name_newest()
-        self._notice(-1)
+        if not self._writing and str(getattr(event, "action", "")).lower().endswith("added"):
+            self._name_new()
+        self._rows = len(self.layer.data)
+        if not self._writing:
+            self._notice(-1)
 
-    def _name_newest(self) -> None:
-        """Name the point just placed: napari would give it the name of the point before."""
+    def _name_new(self) -> None:
+        """Name the points just placed or pasted: napari would give them the name of another point."""
         assert self.layer is not None
-        names = self._names()
-        frame = round(float(self.layer.data[-1][0]))
-        others = [names[row] for row in on_frame(self.layer.data[:, 0], frame) if row != len(names) - 1]
-        name = free_name(others, self.task)
-        if name is None:
-            self.noted.emit(
-                f"All {self.task.num_classes} points of this frame are placed: drag one to move it, delete the new one."
-            )
-        names[-1] = name or SURPLUS
+        names, times = self._names(), self.layer.data[:, 0]
+        for row in range(self._rows, len(names)):
+            frame = round(float(times[row]))
+            others = [names[other] for other in on_frame(times, frame) if other < row]
+            name = self._free(frame, others) or free_name(others, self.task)
+            self._wanted = None
+            if name is None:
+                self.noted.emit(
+                    f"All {self.task.num_classes} points of this frame are placed: drag one to move it, "
+                    "delete the new one."
+                )
+            else:
+                self._hidden.get(frame, {}).pop(name, None)
+            names[row] = name or SURPLUS
         self._set_names(names)
+
+    def _free(self, frame: int, placed: list[str]) -> str | None:
+        if self._wanted is not None and self._wanted not in placed:
+            return self._wanted
+        return free_name([*placed, *self.hidden(frame)], self.task)
 
     def _set_names(self, names: list[str]) -> None:
         assert self.layer is not None
@@ -122,4 +215,5 @@ class KeypointLayer(ResultLayer):
         keep = np.flatnonzero(~np.isin(np.rint(self.layer.data[:, 0]), list(frames)))
         self.layer.selected_data = set()
         self.layer.data = np.concatenate([self.layer.data[keep], data])
+        self._rows = len(self.layer.data)
         self._set_names([names[row] for row in keep] + new)

@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from napari_m2dino.class_keys import MOST
 from napari_m2dino.result_layers.colours import colour
 
 ROW = 22
@@ -57,7 +58,8 @@ class ClassBar(QWidget):
             font.setBold(index == best)
             painter.setFont(font)
             painter.setPen(self._ink)
-            name = painter.fontMetrics().elidedText(label.name, Qt.TextElideMode.ElideRight, int(name_width) - 6)
+            shown = f"{index + 1}  {label.name}" if index < MOST else label.name
+            name = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, int(name_width) - 6)
             middle = Qt.AlignmentFlag.AlignVCenter
             painter.drawText(QRectF(4, top, name_width, ROW), middle | Qt.AlignmentFlag.AlignLeft, name)
             track = QRectF(name_width + 4, top + 5, self.width() - name_width - 50, ROW - 10)
@@ -84,7 +86,8 @@ class ClassBar(QWidget):
             if 0 <= index < len(self._labels):
                 label = self._labels[index]
                 sure = f" (meaning: {label.certainty})" if label.certainty in ("inferred", "unknown") else ""
-                text = f"{label.meaning or label.name}{sure}. Click to label this frame so."
+                key = f"  [{index + 1}]" if index < MOST else ""
+                text = f"{label.meaning or label.name}{sure}. Click to label this frame so.{key}"
                 QToolTip.showText(event.globalPos(), text, self)
                 return True
         return bool(super().event(event))

@@ -17,13 +17,16 @@ from napari_m2dino.napari_compat import drop_places, text_overlay, theme_colours
 from napari_m2dino.opening.canvas_drops import CanvasDrops, local_paths
 from napari_m2dino.result_layers import result_of
 from napari_m2dino.shortcuts import bind, unbind
+from napari_m2dino.widgets.edit_section import EditSection
+from napari_m2dino.widgets.export_dialog import ask_for_export, ask_for_import
 from napari_m2dino.widgets.frame_status import FrameStatus
 from napari_m2dino.widgets.improve_section import ImproveSection
 from napari_m2dino.widgets.loop_section import LoopSection
+from napari_m2dino.widgets.measure_section import MeasureSection
 from napari_m2dino.widgets.predict_section import PredictSection
 from napari_m2dino.widgets.resume_bar import ResumeBar
 from napari_m2dino.widgets.review_section import ReviewSection
-from napari_m2dino.widgets.style import LEVEL_COLOURS, Words, sheet
+from napari_m2dino.widgets.style import LEVEL_COLOURS, Words, set_main, sheet
 from napari_m2dino.widgets.task_section import TaskSection
 from napari_m2dino.workshop import Workshop
 
@@ -51,9 +54,12 @@ class M2DinoDock(QWidget):
         desk = workshop.desk
         self.resume = ResumeBar(workshop.resuming)
         self.loop = LoopSection(desk, workshop.tools)
+        set_main(self.loop.sample, workshop.resuming.offer is None)
         self.task = TaskSection(desk, workshop.predicting)
         self.predict = PredictSection(desk, workshop.predicting)
         self.review = ReviewSection(desk, workshop.reviewing)
+        self.edit = EditSection(workshop.hand)
+        self.measure = MeasureSection(desk, workshop.hand.measuring)
         self.improve = ImproveSection(desk, workshop.improving)
         self.status = FrameStatus(desk, self)
         self.message = Words("Open a loop, choose a task, and press “All frames”.", "message")
@@ -62,6 +68,10 @@ class M2DinoDock(QWidget):
         self.loop.sample_wanted.connect(workshop.open_sample)
         self.task.checkpoint_wanted.connect(workshop.add_checkpoint)
         self.improve.folder_wanted.connect(workshop.move_dataset)
+        self.edit.export_wanted.connect(self._ask_export)
+        self.edit.import_wanted.connect(self._ask_import)
+        workshop.hand.carrying.arrived.connect(workshop.reviewing.changed)
+        workshop.hand.exchange.arrived.connect(workshop.reviewing.changed)
         desk.told.connect(self._tell)
         desk.session_changed.connect(self._bind_keys)
         desk.session_changed.connect(self._say_what_to_press)
@@ -93,7 +103,7 @@ class M2DinoDock(QWidget):
         column.setContentsMargins(10, 8, 10, 8)
         column.setSpacing(11)
         column.addWidget(self.resume)
-        for section in (self.loop, self.task, self.predict, self.review, self.improve):
+        for section in (self.loop, self.task, self.predict, self.review, self.edit, self.measure, self.improve):
             column.addWidget(section)
         column.addStretch(1)
         self.area = scroll = QScrollArea()
@@ -125,6 +135,7 @@ class M2DinoDock(QWidget):
         self.loop.set_link_colour(colours["text"])
         self.review.classes.set_ink(colours["text"])
         self.improve.plot.set_ink(colours["text"])
+        self.measure.plot.set_ink(colours["text"])
 
     def _tell(self, message: Message) -> None:
         self.message.setText(message.text)
@@ -149,14 +160,27 @@ class M2DinoDock(QWidget):
         self._scroll_soon.start()
 
     def _show_overlay(self) -> None:
-        """Write the class of the frame on the image; for other kinds of task the layer says it all."""
+        """Write the class of the frame on the image, and what is carried or filled in; else the layer says it all."""
         overlay = text_overlay(self.viewer)
-        words = self.workshop.class_in_words()
+        words = self.workshop.class_in_words() or self.workshop.hand.origin_in_words()
         if overlay.visible != bool(words):
             overlay.visible = bool(words)
         if overlay.text != words:
             overlay.text = words
             overlay.position, overlay.font_size = "top_center", 13
+
+    # -- files of other programs -------------------------------------------------------------------------------------
+    def _ask_export(self) -> None:
+        task = self.workshop.desk.task
+        wish = ask_for_export(task, self) if task is not None else None
+        if wish is not None:
+            self.workshop.hand.exchange.export(wish)
+
+    def _ask_import(self) -> None:
+        task = self.workshop.desk.task
+        wanted = ask_for_import(task, self) if task is not None else None
+        if wanted is not None:
+            self.workshop.hand.exchange.import_labels(*wanted)
 
     # -- keys --------------------------------------------------------------------------------------------------------
     def _bind_keys(self, _event: object = None) -> None:
@@ -186,6 +210,7 @@ class M2DinoDock(QWidget):
         self.viewer.events.theme.disconnect(self._restyle)
         self.drops.close()
         self.loop.close_down()
+        self.measure.close_down()
         self.status.close()
         unbind(self._bound)
         self._bound.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from m2dino.cine.markers import Marker
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, Q
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_m2dino.session import FrameState
-from napari_m2dino.widgets.style import MOMENT_COLOURS, STATE_COLOURS
+from napari_m2dino.widgets.style import MOMENT_COLOURS, ORIGIN_COLOUR, STATE_COLOURS
 
 _TICKS_END = 10
 _NEAR_PX = 5
@@ -28,6 +28,7 @@ class FrameStrip(QWidget):
         self._current = 0
         self._damaged: frozenset[int] = frozenset()
         self._moments: Sequence[Marker] = ()
+        self._origins: Mapping[int, str] = {}
         self._marker = QColor("white")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Frames of the loop")
@@ -52,6 +53,12 @@ class FrameStrip(QWidget):
             self._moments = moments
             self.update()
 
+    def show_origins(self, origins: Mapping[int, str]) -> None:
+        """Show which frames have a proposal that no model made: a few words by frame, empty for a model's."""
+        if origins != self._origins:
+            self._origins = origins
+            self.update()
+
     def set_marker_colour(self, colour: str) -> None:
         self._marker = QColor(colour)
         self.update()
@@ -73,6 +80,8 @@ class FrameStrip(QWidget):
             share = 0.12 if state is FrameState.BLANK else 1.0 if confidence is None else max(confidence, 0.12)
             tall = (floor - top) * share
             colour = QColor(STATE_COLOURS["rejected" if frame in self._damaged else state.value])
+            if state is FrameState.PROPOSED and self._origins.get(frame):
+                colour = QColor(ORIGIN_COLOUR)
             if state is FrameState.BLANK:
                 colour.setAlpha(110)
             painter.fillRect(QRectF(frame * step, floor - tall, max(step - gap, 1.0), tall), colour)
@@ -121,7 +130,9 @@ class FrameStrip(QWidget):
     def describe(self, frame: int) -> str:
         """Return a frame's state in words."""
         confidence = self._confidences[frame]
-        text = f"frame {frame}: {'damaged' if frame in self._damaged else self._states[frame].value}"
+        state = self._states[frame]
+        origin = self._origins.get(frame, "") if state is FrameState.PROPOSED else ""
+        text = f"frame {frame}: {'damaged' if frame in self._damaged else origin or state.value}"
         if confidence is not None:
             text = f"{text}, confidence {confidence:.2f}"
         named = [moment.name for moment in self._moments if moment.frame == frame]

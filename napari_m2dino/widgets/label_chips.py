@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from m2dino.errors import UsageError
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_m2dino.desk import Desk
+from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.result_layers.colours import colour
+from napari_m2dino.result_layers.points import KeypointLayer
 
 
 class LabelChips(QWidget):
@@ -43,7 +46,7 @@ class LabelChips(QWidget):
             chip.setFocusPolicy(Qt.FocusPolicy.NoFocus)
             chip.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             sure = f" (meaning {label.certainty})" if label.certainty in ("inferred", "unknown") else ""
-            action = "paint with it" if first else "place it next"
+            action = "paint with it" if first else "select it, place it next, or bring it back"
             chip.setToolTip(f"{label.meaning or label.name}{sure}: click to {action}")
             chip.clicked.connect(self._picker(place + first))
             self._grid.addWidget(chip, place // 2, place % 2)
@@ -65,8 +68,35 @@ class LabelChips(QWidget):
             layer.selected_label = index
             layer.mode = "paint"
         else:
-            layer.feature_defaults = {"name": task.label_names[index]}
-            layer.mode = "add"
+            self._pick_point(result, task.label_names[index])
+
+    def _pick_point(self, result: ResultLayer | None, name: str) -> None:
+        """Select a point that is placed, bring back one that is hidden, or place a missing one next."""
+        if not isinstance(result, KeypointLayer) or result.layer is None:
+            return
+        frame = self.desk.frame
+        if name in result.placed(frame):
+            result.layer.mode = "select"
+            result.select(frame, name)
+            return
+        try:
+            back = name in result.hidden(frame) and result.set_hidden(frame, name, False)
+        except UsageError as error:
+            self.desk.tell(str(error), "warning")
+            return
+        if not back:
+            result.place_next(name)
+            result.layer.mode = "add"
+            self.desk.tell(f"Click where {name} is.")
+
+    def mark(self) -> None:
+        """Show which points of the frame are placed, and which are said to be not visible."""
+        result, frame = self.desk.result, self.desk.frame
+        if not isinstance(result, KeypointLayer):
+            return
+        placed, hidden = result.placed(frame), result.hidden(frame)
+        for chip, name in zip(self.chips, result.task.label_names, strict=False):
+            chip.setText(f"{name} ✓" if name in placed else f"{name} ✗" if name in hidden else name)
 
 
 def _swatch(name: str) -> QIcon:

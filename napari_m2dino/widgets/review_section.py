@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QInputDialog, QSizePolicy
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.loop_array import LoopArray
+from napari_m2dino.origins import in_words
 from napari_m2dino.places import remember_author
 from napari_m2dino.review import ORDERS, tally
 from napari_m2dino.reviewing import Reviewing
@@ -17,7 +18,16 @@ from napari_m2dino.shortcuts import key_of
 from napari_m2dino.widgets.class_bar import ClassBar
 from napari_m2dino.widgets.frame_strip import FrameStrip
 from napari_m2dino.widgets.label_chips import LabelChips
-from napari_m2dino.widgets.style import STATE_COLOURS, Section, Words, button, row, set_main, small_button
+from napari_m2dino.widgets.style import (
+    ORIGIN_COLOUR,
+    STATE_COLOURS,
+    Section,
+    Words,
+    button,
+    row,
+    set_main,
+    small_button,
+)
 
 
 class ReviewSection(Section):
@@ -111,6 +121,7 @@ class ReviewSection(Section):
     def refresh(self) -> None:
         """Show where the review stands and the frame at hand."""
         session = self.desk.session
+        self.order.setCurrentIndex(self.order.findData(self.reviewing.queue.order))
         for widget in (self.accept, self.reject, self.next, self.take_back, self.new_label, self.order):
             widget.setEnabled(session is not None)
         self.strip.setVisible(session is not None)
@@ -125,15 +136,18 @@ class ReviewSection(Section):
         data = getattr(layer, "data", None)
         damaged = data.damaged if isinstance(data, LoopArray) else {}
         self.strip.show_moments(session.loop.markers)
+        self.strip.show_origins({one: in_words(session.maker(one)) for one in range(len(states))})
         self.strip.show_states(states, confidences, frame, frozenset(damaged))
         counts = tally(states)
         self.tally.say(counts.sentence())
         state = states[frame]
-        sure = "" if confidences[frame] is None else f" · confidence {confidences[frame]:.2f}"
-        word = "no label yet" if state is FrameState.BLANK else state.value
+        origin = in_words(session.maker(frame)) if state is FrameState.PROPOSED else ""
+        sure = "" if confidences[frame] is None or origin else f" · confidence {confidences[frame]:.2f}"
+        word = "no label yet" if state is FrameState.BLANK else origin or state.value
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
-        self.frame.setStyleSheet(f"color: {STATE_COLOURS[state.value]};")
         self.why.say(self.reviewing.queue.why(frame))
+        self.frame.setStyleSheet(f"color: {ORIGIN_COLOUR if origin else STATE_COLOURS[state.value]};")
+        self.chips.mark()
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)
         waiting = state in (FrameState.PROPOSED, FrameState.CHANGED)

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialogButtonBox, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 STATE_COLOURS = {
     "blank": "#8a8f98",
     "proposed": "#4a9be8",
-    "changed, not saved": "#f0a030",
+    "changed, not accepted": "#f0a030",
     "accepted": "#3fb56b",
     "edited": "#1fb8b0",
     "rejected": "#d65a5a",
 }
+ORIGIN_COLOUR = "#9b7be0"
+"""Of proposals that no model made: carried, filled in between, imported."""
 MOMENT_COLOURS = {
     "R wave": "#e05555",
     "end-diastole": "#4a9be8",
@@ -36,6 +38,7 @@ def sheet(colours: Mapping[str, str]) -> str:
         QFrame#line {{ background: {line}; max-height: 1px; min-height: 1px; border: none; }}
         QPushButton {{ padding: 5px 6px; min-height: 16px; }}
         QPushButton#small {{ padding: 2px 7px; min-height: 12px; }}
+        QPushButton#tool {{ padding: 3px 2px; min-height: 14px; }}
         QPushButton#chip {{ text-align: left; padding: 3px 6px; }}
         QLabel#notice {{ color: {text}; font-size: 8pt; }}
         QPushButton[main="true"] {{ background: {accent}; color: {on_accent}; font-weight: bold; }}
@@ -124,4 +127,11 @@ def small_button(text: str, tip: str) -> QPushButton:
     made = button(text, tip)
     made.setObjectName("small")
     made.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+    return made
+
+
+def dialog_button(box: QDialogButtonBox, text: str, role: QDialogButtonBox.ButtonRole) -> QPushButton:
+    """Add a button with a text of ours to those of a dialog, and return it."""
+    made = QPushButton(text)
+    box.addButton(made, role)
     return made

@@ -46,6 +46,23 @@ def test_closing_while_predicting(echo_dock: M2DinoDock, hand: Any, qtbot: QtBot
 
 
 @pytest.mark.parametrize("close", [close_viewer, close_dock])
+def test_closing_while_carrying_and_measuring(
+    echo_dock: M2DinoDock, hand: Any, qtbot: QtBot, close: Callable[..., None]
+) -> None:
+    workshop = echo_dock.workshop
+    echo_dock.measure.arrow.click()
+    hand.click(echo_dock.review.new_label)
+    hand.paint(echo_dock, 15, 100, 150, size=60)
+    hand.click(echo_dock.edit.carry)
+    with qtbot.waitSignal(workshop.hand.carrying.arrived, timeout=30_000):
+        hand.click(echo_dock.measure.table)
+    close(echo_dock)
+    assert workshop.closed
+    qtbot.waitUntil(lambda: not our_threads(), timeout=10_000)
+    qtbot.wait(500)  # clocks that still ran would strike now
+
+
+@pytest.mark.parametrize("close", [close_viewer, close_dock])
 def test_closing_while_training(echo_dock: M2DinoDock, hand: Any, qtbot: QtBot, close: Callable[..., None]) -> None:
     workshop, desk = echo_dock.workshop, echo_dock.workshop.desk
     hand.click(echo_dock.review.new_label)

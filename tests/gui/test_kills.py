@@ -119,7 +119,7 @@ def losses(folder: Path, loop: str, reported: dict[str, list[str]], under_way: l
             frame = int(number)
             record, draft = store.get(loop, frame, TASK), drafts.get(frame)
             if draft is not None and draft.content is not None:
-                there, kept = "changed, not saved", labels_of_content(draft.content)
+                there, kept = "changed, not accepted", labels_of_content(draft.content)
             elif record is not None:
                 there, kept = record.fate, record.value.labels if record.value is not None else None
             else:

@@ -95,4 +95,4 @@ def test_the_queue_leads_to_the_least_certain_frame_that_waits() -> None:
     assert next_frame(5, states, confidences, "index") == 0, "it goes round"
     assert next_frame(1, [blank, done], [None, None], "confidence") is None
     assert tally(states).to_go == 4
-    assert tally(states).sentence() == "1 accepted · 1 changed, not saved · 3 to review"
+    assert tally(states).sentence() == "1 accepted · 1 changed, not accepted · 3 to review"

@@ -12,6 +12,7 @@ from m2dino.errors import ExportError, UsageError
 from m2dino.export.annotated import AnnotatedLoop, Annotation
 from m2dino.export.identity import PatientOptions
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
+from m2dino.tasks import Task
 from m2dino.values import TaskType
 
 Format = Literal["coco", "fmuia", "png", "nifti", "csv", "dicom-seg", "dicom-sr"]
@@ -52,6 +53,11 @@ class Exported:
     left_out: tuple[str, ...]
     missing: tuple[str, ...]
     has_pictures: bool
+
+
+def holds(to: Format, task: Task) -> bool:
+    """Whether a format has a place for the values of a task."""
+    return task.type in _HOLDS[to]
 
 
 class _Stopped(Exception):
@@ -132,7 +138,7 @@ def _writable(loops: Sequence[AnnotatedLoop], to: Format) -> tuple[list[Annotate
     missing: dict[str, None] = {}
     for loop in loops:
         task, name = loop.task, loop.loop_id[:16]
-        if task.type not in _HOLDS[to]:
+        if not holds(to, task):
             holding = ", ".join(other for other in FORMATS if task.type in _HOLDS[other])
             left_out[f"The task {task.id} is a {task.type}, which {to} has no place for; choose {holding}."] = None
         elif to.startswith("dicom") and loop.loop is None:
