@@ -33,6 +33,7 @@ def done(dock: M2DinoDock, hand: Any) -> None:
 
 def test_a_mask_is_cleaned_carried_and_filled_in(echo_dock: M2DinoDock, hand: Any) -> None:
     dock, desk, tools = echo_dock, echo_dock.workshop.desk, echo_dock.workshop.hand
+    dock.review.moves_on.setChecked(False)
     size = (desk.loop.height, desk.loop.width)
     hand.click(dock.review.new_label)
     layer = desk.result.layer
@@ -165,6 +166,7 @@ def test_one_box_a_frame(echo_dock: M2DinoDock, hand: Any) -> None:
 
 def test_points_have_names_and_may_be_hidden(echo_dock: M2DinoDock, hand: Any) -> None:
     dock, desk = echo_dock, echo_dock.workshop.desk
+    dock.review.moves_on.setChecked(False)
     desk.choose_task(desk.tasks["IUGC"])
     desk.go_to(0)
     hand.click(dock.review.new_label)
