@@ -33,8 +33,7 @@ def results(plan: Plan, value: Callable[[Run, str], float]) -> dict[str, Result]
     for run in plan.runs:
         figures = {}
         for task in run.tasks:
-            noise = np.random.default_rng(TASK_IDS.index(task)).normal(0, 0.01, IMAGES)
-            noise = noise + np.random.default_rng([run.seed, len(run.tasks)]).normal(0, 0.002)
+            noise = np.random.default_rng([run.seed, len(run.tasks), TASK_IDS.index(task)]).normal(0, 0.02, IMAGES)
             metric = METRICS[plan.tasks[task].type]
             scale = 100 if metric == "MRE" else 1
             values = tuple(float(scale * (value(run, task) + each)) for each in noise)
