@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,6 +80,7 @@ def execute(
     how: How,
     scratch: Path,
     *,
+    look: Callable[[Model], None] = lambda model: None,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
 ) -> Result | None:
@@ -94,6 +96,8 @@ def execute(
     how : How
     scratch : Path
         Folder for the network while it is made; removed at the end.
+    look : callable
+        Called with the trained network before it is removed.
     on_progress, should_stop : callables
     """
     own = data.training(run)
@@ -118,6 +122,7 @@ def execute(
         found = figures(model, held_out, own.tasks, should_stop)
         if should_stop():
             return None
+        look(model)
         used = gates(model.net, {task: rows for task, (rows, _) in held_out.items()}, model.device)
     except M2DinoError as error:
         shutil.rmtree(scratch, ignore_errors=True)
