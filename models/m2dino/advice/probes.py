@@ -90,7 +90,7 @@ def measured(probes: Probes, task_id: str, guess: Advice) -> Advice:
         for line in probes.summary.pooling
         if line.task == task_id
     }
-    told = {name: _plain(one) for name, one in changes.items()}
+    told: dict[str, dict[str, float | str | None]] = {name: _plain(one) for name, one in changes.items()}
     if not changes:
         return guess
     gains = [name for name, one in changes.items() if one.by_subjects[0] > 0]

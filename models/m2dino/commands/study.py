@@ -116,6 +116,10 @@ def study(
         val_fraction=val_fraction,
         on_progress=terminal_progress(),
     )
+    if data.dropped:
+        print(f"{data.dropped} training rows left out: their subjects are held out.", file=sys.stderr)
+    if data.left_out:
+        print(f"{len(data.left_out)} rows left out, the first: {data.left_out[0]}", file=sys.stderr)
     start = Start(pretrained, weights)
     architecture = preset_of(preset).with_options(image_size=image_size)
     with stop_on_interrupt() as should_stop:

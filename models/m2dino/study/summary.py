@@ -115,7 +115,9 @@ class Summary:
 def summarise(plan: Plan, there: Mapping[str, Result]) -> Summary:
     """Compare what can be compared; a seed that lacks a side of a comparison is left out of it."""
     done = {key: result for key, result in there.items() if not result.failed}
-    cells = {(cell.paradigm, cell.arm, cell.scale, cell.seed): cell for cell in plan.cells}
+    cells: dict[tuple[str, str, float, int], Cell] = {
+        (cell.paradigm, cell.arm, cell.scale, cell.seed): cell for cell in plan.cells
+    }
     pooling, arms = [], []
     for paradigm in plan.options.paradigms:
         if paradigm != REFERENCE:
