@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -79,7 +80,9 @@ class Workers:
         if not self.address:
             threads = max(1, (os.cpu_count() or 1) // self.count)
             options: dict[str, Any] = {"n_workers": self.count, "threads_per_worker": threads, "memory_limit": 0}
-            with LocalCluster(dashboard_address=None, **options) as cluster, Client(cluster) as client:
+            with _deaf_children():
+                cluster = LocalCluster(dashboard_address=None, **options)
+            with cluster, Client(cluster) as client:
                 yield client
             return
         try:
@@ -93,6 +96,19 @@ class Workers:
             if not client.nthreads():
                 raise StudyError(f"The scheduler {self.address} has no workers; start some: `dask worker ADDRESS`.")
             yield client
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that leave Ctrl+C, which a terminal sends to all of them, to us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no other thread may say how signals are handled
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _share_out(client: Client, todo: Todo, on_progress: OnProgress, should_stop: ShouldStop) -> None:
@@ -124,10 +140,13 @@ def _share_out(client: Client, todo: Todo, on_progress: OnProgress, should_stop:
             try:
                 result = future.result()
             except Exception as error:  # noqa: BLE001 - whatever befell a worker, the other runs go on
+                if should_stop():
+                    continue  # it may have been ended together with us
                 result = Result(run.id, failed=f"its worker failed: {type(error).__name__}: {error}")
             if result is not None:
                 todo.results.save(run, result)
-        on_progress(count - len(waiting) - len(running), count, f"{len(running)} runs at a time")
+        done = count - len(waiting) - len(running)
+        on_progress(done, count, f"{done} of {count} networks done, {len(running)} under way")
     stop.unlink(missing_ok=True)
 
 
