@@ -11,7 +11,20 @@ import typer
 
 from m2dino.errors import M2DinoError
 
-COMMANDS = ("tasks", "loops", "predict", "evaluate", "training", "finetune", "dataset", "export", "checkpoint", "deid")
+COMMANDS = (
+    "tasks",
+    "loops",
+    "predict",
+    "evaluate",
+    "training",
+    "finetune",
+    "dataset",
+    "export",
+    "checkpoint",
+    "deid",
+    "advise",
+    "study",
+)
 
 
 def build_app() -> typer.Typer:

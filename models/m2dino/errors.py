@@ -118,5 +118,9 @@ class ExportError(M2DinoError):
     """Annotations cannot be written in the form that was asked for."""
 
 
-class MissingExtraError(ExportError):
+class MissingExtraError(M2DinoError):
     """An optional package is needed; the message says what to install."""
+
+
+class StudyError(M2DinoError):
+    """A study cannot go on: its folder, its plan or its workers are not usable."""

@@ -44,7 +44,9 @@ class MoEBlock(nn.Module):
         super().__init__()
         self.norm1, self.attn, self.norm2 = block.norm1, block.attn, block.norm2
         self.gamma_1, self.gamma_2 = block.gamma_1, block.gamma_2
-        self.moe = MoEMlp(block.mlp, architecture.num_experts, architecture.task_dim, architecture.top_k)
+        self.moe = MoEMlp(
+            block.mlp, architecture.num_experts, architecture.task_dim, architecture.top_k, architecture.routed
+        )
         self.private = nn.ModuleDict()
 
     def forward(self, x: Tensor, rope: Tensor, task: Tensor, key: str) -> Tensor:

@@ -24,6 +24,9 @@ class Architecture:
         Experts of each mixture; the paper states no number, 4 is our choice.
     top_k : int
         Experts used per token, renormalised; 0 is the soft mixture of all (the paper's, as far as known).
+    routed : bool
+        Whether a gate weighs the experts. Without one their mean is taken: together they are one dense MLP, as wide as
+        all of them, and cost what the soft mixture costs.
     moe_from : int
         Index of the first block with a mixture; the blocks before it are task-free. The paper has 6 (of 12).
     task_dim : int
@@ -44,6 +47,7 @@ class Architecture:
     backbone: str
     num_experts: int = 4
     top_k: int = 0
+    routed: bool = True
     moe_from: int = 6
     task_dim: int = 64
     decoder_width: int = 64
@@ -62,6 +66,8 @@ class Architecture:
             raise UsageError(f"Boxes are told by edges or by centre, not by {self.boxes!r}.")
         if self.num_experts < 1 or not 0 <= self.top_k <= self.num_experts:
             raise UsageError(f"{self.num_experts} experts with top-{self.top_k} is not a mixture.")
+        if self.top_k and not self.routed:
+            raise UsageError("Without a gate there is no choice of experts: top-k needs routing.")
         if self.image_size < 32 or self.image_size % 16:
             raise UsageError(f"The image size must be a multiple of 16 and at least 32, not {self.image_size}.")
 

@@ -30,9 +30,11 @@ class MoEMlp(nn.Module):
         Length of the task embedding.
     top_k : int
         Experts used per token; 0 for all.
+    routed : bool
+        Without, every expert weighs the same: a dense MLP as wide as all of them, to compare with.
     """
 
-    def __init__(self, mlp: nn.Module, num_experts: int, task_dim: int, top_k: int = 0) -> None:
+    def __init__(self, mlp: nn.Module, num_experts: int, task_dim: int, top_k: int = 0, routed: bool = True) -> None:
         super().__init__()
         if not isinstance(mlp, Mlp) or not isinstance(mlp.norm, nn.Identity):
             raise TypeError(f"experts are made from a plain MLP, not {type(mlp).__name__}")
@@ -44,8 +46,8 @@ class MoEMlp(nn.Module):
         self.fc1 = nn.Linear(dim, num_experts * hidden)
         self.fc2_weight = nn.Parameter(torch.empty(dim, num_experts * hidden))
         self.fc2_bias = nn.Parameter(torch.empty(dim, num_experts))
-        self.gate_token = nn.Linear(dim, num_experts)
-        self.gate_task = nn.Linear(task_dim, num_experts, bias=False)
+        self.gate_token = nn.Linear(dim, num_experts) if routed else None
+        self.gate_task = nn.Linear(task_dim, num_experts, bias=False) if routed else None
         # Detached gates of the last call, (B, N, E), for reports on how a task uses the experts; None unless asked for.
         self.last_gates: Tensor | None = None
         self.keep_gates = False
@@ -54,9 +56,10 @@ class MoEMlp(nn.Module):
             self.fc1.bias.copy_(mlp.fc1.bias.repeat(num_experts))
             self.fc2_weight.copy_(mlp.fc2.weight.repeat(1, num_experts))
             self.fc2_bias.copy_(mlp.fc2.bias[:, None].expand(-1, num_experts))
-            nn.init.normal_(self.gate_token.weight, std=GATE_STD)
-            nn.init.zeros_(self.gate_token.bias)
-            nn.init.normal_(self.gate_task.weight, std=GATE_STD)
+            if self.gate_token is not None and self.gate_task is not None:
+                nn.init.normal_(self.gate_token.weight, std=GATE_STD)
+                nn.init.zeros_(self.gate_token.bias)
+                nn.init.normal_(self.gate_task.weight, std=GATE_STD)
 
     @torch.no_grad()
     def reset_experts(self) -> None:
@@ -70,6 +73,8 @@ class MoEMlp(nn.Module):
 
     def gates(self, x: Tensor, task: Tensor) -> Tensor:
         """Return the gates (B, N, E), each row summing to 1, of tokens (B, N, D) under a task embedding (task_dim,)."""
+        if self.gate_token is None or self.gate_task is None:
+            return x.new_full((*x.shape[:2], self.num_experts), 1 / self.num_experts, dtype=torch.float32)
         # The projection of [token ; task] is split in two: the task's part is the same for all tokens.
         logits: Tensor = self.gate_token(x) + self.gate_task(task)
         return logits.float().softmax(dim=-1)

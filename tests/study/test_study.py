@@ -1,0 +1,165 @@
+"""A study from data to report: real runs, stopped and gone on with, by one process and by several workers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from m2dino.errors import MissingExtraError, StudyError
+from m2dino.study import cluster
+from m2dino.study.cluster import Workers
+from m2dino.study.conduct import conduct
+from m2dino.study.data import StudyData
+from m2dino.study.execute import How
+from m2dino.study.plan import Options, make_plan
+from m2dino.study.results import Result, Results
+from m2dino.study.summary import Summary
+from m2dino.study.work import unfinished
+from m2dino.training.run import Start
+
+from tests.synthetic import SMALL
+
+HOW = How(Start(), "cpu", 0)
+OPTIONS = Options(scales=(1.0,), seeds=2, steps=2, batch_size=2, arms=("soft-2", "dense-2"))
+RUNS = 2 * (2 + 1 + 1)
+"""Two seeds of two tasks alone, one network of both, and the dense network of both."""
+
+
+def study(data: StudyData, out: Path, **more: object) -> tuple[Summary | None, list[str]]:
+    told: list[str] = []
+    return conduct(data, SMALL, OPTIONS, out, HOW, tell=told.append, **more), told  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def out(data: StudyData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that was stopped after its third run, and then gone on with."""
+    out = tmp_path_factory.mktemp("out")
+    results = Results(out)
+
+    def third_is_done() -> bool:
+        return len(list(results.folder.glob("*.json"))) >= 3
+
+    first, told = study(data, out, should_stop=third_is_done)
+    assert f"{RUNS} networks; each task is learnt in 2 batches of 2." in told[-1]
+    assert first is not None
+    assert first.missing == RUNS - 3
+    early = {path: path.stat().st_mtime_ns for path in results.folder.glob("*.json")}
+    second, told = study(data, out)
+    assert f"{RUNS} networks, 3 of them are there" in told[-1]
+    assert second is not None
+    assert not second.missing
+    assert not second.failed
+    assert {path: path.stat().st_mtime_ns for path in early} == early
+    assert not list((results.folder / "unfinished").iterdir())
+    return out
+
+
+def test_what_is_there_is_not_done_again(data: StudyData, out: Path) -> None:
+    again, told = study(data, out)
+    assert again is not None
+    assert not told
+
+
+def test_every_task_is_compared_with_itself_alone(data: StudyData, out: Path) -> None:
+    with (out / "table.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    pooled = [row for row in rows if row["against"] == "task-specific"]
+    assert {row["task"] for row in pooled} == set(data.tasks)
+    assert {row["paradigm"] for row in pooled} == {"all-task"}  # every group here has one task
+    assert {row["seeds"] for row in rows} == {"2"}
+    mixture = [row for row in rows if row["against"] == "dense-2"]
+    assert {row["arm"] for row in mixture} == {"soft-2"}
+    for row in rows:
+        better = float(row["reference"]) - float(row["value"]) if row["metric"] == "MRE" else None
+        better = float(row["value"]) - float(row["reference"]) if better is None else better
+        assert float(row["change"]) == pytest.approx(better, abs=1e-4)
+        assert float(row["subjects_low"]) <= float(row["change"]) + 1e-6
+        assert float(row["change"]) <= float(row["subjects_high"]) + 1e-6
+
+
+def test_the_labels_learnt_from_are_counted_and_equal(out: Path) -> None:
+    runs = json.loads((out / "results.json").read_text())["runs"]
+    assert len(runs) == RUNS
+    alone = [run["label_updates"] for run in runs if len(run["tasks"]) == 1]
+    assert {count for own in alone for count in own.values()} == {4}
+    together = [sum(run["label_updates"].values()) for run in runs if len(run["tasks"]) == 2]
+    assert all(count >= 8 for count in together)
+
+
+def test_the_report_needs_nothing_beside_it_and_names_nobody(data: StudyData, out: Path) -> None:
+    page = (out / "report.html").read_text()
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert "<script" not in page
+    assert page.count("data:image/png;base64,") == 4
+    assert "2 seeds give wide intervals" in page
+    for written in out.rglob("*"):
+        if written.is_file():
+            text = written.read_text()
+            assert "subject 3" not in text
+            assert str(data.train[0].root) not in text
+
+
+def test_a_task_uses_its_experts_in_shares(data: StudyData, out: Path) -> None:
+    gates = json.loads((out / "results.json").read_text())["gates"]
+    assert set(gates) == set(data.tasks)
+    for blocks in gates.values():
+        assert len(blocks) == 3
+        assert all(sum(experts) == pytest.approx(1, abs=1e-3) for experts in blocks)
+
+
+def test_a_damaged_result_is_made_again(data: StudyData, out: Path, tmp_path: Path) -> None:
+    shutil.copytree(out / "runs", tmp_path / "runs")
+    plan = make_plan(data.tasks, SMALL, OPTIONS, data.signature)
+    results = Results(tmp_path)
+    assert not unfinished(plan, results)
+    cut, failed = plan.runs[2], plan.runs[4]
+    results.path(cut).write_text(results.path(cut).read_text()[:50])
+    results.save(failed, Result(failed.id, failed="the loss was not a number"))
+    assert unfinished(plan, results) == [cut, failed]
+
+
+def test_several_workers_find_what_one_process_finds(data: StudyData, out: Path, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    # Threads of this process stand for workers: processes would have to start torch first.
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as local:
+        few = replace(OPTIONS, seeds=1)
+        summary = conduct(data, SMALL, few, tmp_path, HOW, Workers(local.scheduler_address))
+    assert summary is not None
+    assert not summary.missing
+    assert not summary.failed
+    made = sorted((tmp_path / "runs").glob("*.json"))
+    assert len(made) == 4
+    for result in made:
+        told, there = (json.loads((folder / "runs" / result.name).read_text()) for folder in (out, tmp_path))
+        assert told["figures"] == there["figures"]
+
+
+def test_a_scheduler_that_is_not_there_is_a_sentence(
+    data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "ANSWER_S", 0.5)
+    with pytest.raises(StudyError, match="dask scheduler"):
+        study(data, tmp_path, labour=Workers("tcp://127.0.0.1:9"))
+
+
+def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingExtraError, match=r"napari-m2dino\[distributed\]"):
+        Workers("tcp://127.0.0.1:8786")
+
+
+def test_steps_follow_from_minutes_and_then_stay(data: StudyData, tmp_path: Path) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        planned = conduct(data, SMALL, OPTIONS, tmp_path, HOW, minutes=5, tell=told.append, should_stop=lambda: True)
+        assert planned is not None
+    lengths = [text for text in told if text.startswith(str(RUNS))]
+    assert lengths[0] == lengths[1]
+    assert "About 5 minutes" in lengths[0]
