@@ -45,7 +45,7 @@ checkpoint: ## train the bundled checkpoint anew: make checkpoint DATA=FOLDER [T
 	@scripts/setup.sh run
 	@mkdir -p "$(dir $(CHECKPOINT))"
 	$(BIN)/m2dino train "$(DATA)/train" --val "$(DATA)/val" --tasks $(TASKS) --preset $(PRESET) --minutes $(MINUTES) \
-		--top-k 2 --coarse 0.5 --tasks-per-step 3 \
+		--top-k 2 --coarse 0.5 --tasks-per-step 3 --keep last \
 		--task-file models/checkpoints/tasks.toml --card models/checkpoints/card.toml --precision float16 \
 		--log-every 60 -o "$(CHECKPOINT)"
 	@echo "To bundle it: cp $(CHECKPOINT) models/checkpoints/ && make figures"

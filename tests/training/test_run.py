@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +45,7 @@ STEPS = 9
 CHILD = """
 import json, sys
 from pathlib import Path
+from typing import Any
 import torch
 torch.set_num_threads(1)
 import m2dino.training.checks, m2dino.training.loop
@@ -356,6 +359,38 @@ def test_the_checkpoint_is_the_best_state_and_the_last_one_is_kept(unbroken: Pat
     assert_equal_weights(folder / "best.safetensors", unbroken)
     last = load_model(folder / "last.safetensors", "cpu")
     assert last.card.training["check"]["step"] == STEPS
+
+
+def test_the_last_state_is_kept_where_that_is_asked_for(
+    unbroken: Path, data: TrainingData, small: Architecture, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.safetensors"
+    card, result = run(data, small, replace(SETTINGS, keep="last"), out, device="cpu", workers=0)
+    assert_equal_weights(run_folder(unbroken) / "last.safetensors", out)
+    assert result.best is None
+    assert "best_step" not in card.training, "no held-out row had a say"
+
+
+def test_every_check_of_a_run_in_minutes_scores_the_rows_of_the_first(
+    data: TrainingData, small: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the computer gets: scores of other rows could not be compared."""
+    asked: list[float] = []
+    check = checks.HeldOut.check
+
+    def noting(self: checks.HeldOut, *given: Any) -> checks.Check:
+        asked.append(given[-1])
+        return check(self, *given)
+
+    monkeypatch.setattr(checks.HeldOut, "check", noting)
+    monkeypatch.setattr(checks, "SECONDS_APART", 0.5)
+    monkeypatch.setattr(checks, "COST", 10.0)
+    settings = TrainSettings(minutes=0.05, batch_size=4, checks=3)
+    part = data.only([TASKS["classification"]])
+    run(part, small, settings, tmp_path / "model.safetensors", device="cpu", workers=0)
+    assert len(asked) >= 2
+    assert math.isfinite(asked[0])
+    assert all(math.isinf(seconds) for seconds in asked[1:])
 
 
 def test_a_run_whose_scores_do_not_rise_ends_early_also_after_a_stop(

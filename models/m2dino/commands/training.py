@@ -77,6 +77,10 @@ def train(
     focal: Annotated[
         float, typer.Option(help="Exponent of the focal loss; 0 is none.", rich_help_panel=LEARNING)
     ] = 0.0,
+    keep: Annotated[
+        Literal["best", "last"],
+        typer.Option(help="The state with the best held-out score, or the last.", rich_help_panel=LEARNING),
+    ] = "best",
     early_stop: Annotated[
         int, typer.Option(min=0, help="End after so many checks without a better score.", rich_help_panel=LEARNING)
     ] = 0,
@@ -115,6 +119,7 @@ def train(
         tasks_per_step=tasks_per_step,
         coarse=coarse,
         losses=replace(PAPER_LOSSES if loss == "paper" else LossSettings(), class_balance=class_balance, focal=focal),
+        keep=keep,
         early_stop=early_stop,
     )
     start = Start(pretrained, weights)

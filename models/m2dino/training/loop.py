@@ -314,7 +314,8 @@ class _Loop:
                     self.clock.step,
                     self.fabric.device,
                     self.fabric.autocast(),
-                    self.pace.allowance,
+                    # All later states are scored on the rows of the first, or their scores could not be compared.
+                    math.inf if self.history.checks else self.pace.allowance,
                 )
                 if self.history.add(check):
                     self.folder.keep_best(self.net, check)
@@ -351,7 +352,7 @@ class _Loop:
             if not stopped:
                 last = self.history.checks[-1] if self.history.checks else None
                 self.folder.keep_last(self.net, last if last and last.step == self.clock.step else None)
-                best = self.history.best
+                best = self.history.best if self.settings.keep == "best" else None
                 if best is not None and self.folder.best.is_file():
                     self.net.load_state_dict(read_tensors(self.folder.best))
         return TrainResult(self.clock.step, self.clock.seconds, stopped, self.losses, best, early)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from m2dino.errors import UsageError
 
@@ -78,7 +78,10 @@ class TrainSettings:
         Share of the run, from its start, that is made on smaller images (see `coarse`).
     losses : LossSettings
     checks : int
-        How often, at most, the moving average is scored on held-out rows; the best state is kept. 0 keeps the last.
+        How often, at most, the moving average is scored on held-out rows.
+    keep : str
+        Which state the run ends with: the "best" by those scores, or the "last", in whose choice no held-out row has
+        a say. Without scores it is the last.
     early_stop : int
         End after so many checks in a row that were no better than the best; 0 never does.
     seed : int
@@ -101,6 +104,7 @@ class TrainSettings:
     coarse: float = 0.0
     losses: LossSettings = field(default_factory=LossSettings)
     checks: int = 20
+    keep: Literal["best", "last"] = "best"
     early_stop: int = 0
     seed: int = 0
 
@@ -121,6 +125,8 @@ class TrainSettings:
             raise UsageError(f"The coarse share must lie between 0 and 1, not {self.coarse:g}.")
         if self.tasks_per_step < 0 or self.checks < 0 or self.early_stop < 0:
             raise UsageError("Numbers of tasks and checks must not be negative.")
+        if self.keep not in ("best", "last"):
+            raise UsageError(f"The best or the last state can be kept, not {self.keep!r}.")
         if self.early_stop and not self.checks:
             raise UsageError("Without checks on held-out rows there is nothing to stop early by.")
 
