@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QVBoxLayout, QWidg
 
 from napari_m2dino.errors import Message
 from napari_m2dino.loop_layer import loop_of
-from napari_m2dino.napari_compat import drop_places, text_overlay, theme_colours
+from napari_m2dino.napari_compat import drop_places, remove_in_own_context, text_overlay, theme_colours
 from napari_m2dino.opening.canvas_drops import CanvasDrops, local_paths
 from napari_m2dino.result_layers import result_of
 from napari_m2dino.shortcuts import bind, unbind
@@ -88,6 +88,7 @@ class M2DinoDock(QWidget):
         napari_viewer.layers.events.inserted.connect(self._bind_keys)
         napari_viewer.events.theme.connect(self._restyle)
         self._restyle()
+        self._draw_as_before = remove_in_own_context(napari_viewer)
         self.drops = CanvasDrops(drop_places(napari_viewer), workshop.open_loops)
         workshop.start()
         self._end = partial(_end, workshop)
@@ -209,6 +210,7 @@ class M2DinoDock(QWidget):
         self.viewer.layers.events.inserted.disconnect(self._bind_keys)
         self.viewer.events.theme.disconnect(self._restyle)
         self.drops.close()
+        self._draw_as_before()
         self.loop.close_down()
         self.measure.close_down()
         self.status.close()

@@ -9,9 +9,10 @@ import pytest
 from m2dino.cine.opening import open_loop
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QOffscreenSurface, QOpenGLContext
 
 from napari_m2dino.loop_layer import add_loop
-from napari_m2dino.napari_compat import INCONSISTENT_UNITS, camera
+from napari_m2dino.napari_compat import INCONSISTENT_UNITS, camera, draw_surfaces
 from napari_m2dino.widgets.dock import M2DinoDock
 from tests.cine.making import jpeg_loop, moving_square, region
 
@@ -98,3 +99,21 @@ def test_a_loop_opened_over_other_pictures_keeps_their_view(dock: M2DinoDock, qt
     qtbot.waitUntil(lambda: dock.workshop.desk.loop is not None, timeout=20_000)
     qtbot.wait(500)
     assert camera(viewer).zoom == pytest.approx(3.25)
+
+
+def test_a_layer_is_taken_away_in_the_context_that_the_canvas_draws_in(dock: M2DinoDock) -> None:
+    """In any other its buffers stay in use after they are gone, and OpenGL ends the program: see `napari_compat`."""
+    viewer = dock.viewer
+    layer = viewer.add_image(np.zeros((8, 8), np.uint8))
+    other, surface = QOpenGLContext(), QOffscreenSurface()
+    surface.create()
+    assert other.create()
+    seen: list[bool] = []
+    (canvas,) = draw_surfaces(viewer)
+    viewer.layers.events.removing.connect(
+        lambda _: seen.append(QOpenGLContext.currentContext() is canvas.context()), position="last"
+    )
+    assert other.makeCurrent(surface)
+    viewer.layers.remove(layer)
+    assert seen == [True]
+    other.doneCurrent()
