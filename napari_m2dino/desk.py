@@ -225,7 +225,7 @@ class Desk(QObject):
 
     def show_result(self, result: ResultLayer) -> None:
         """See to it that the layer of `result` is in the viewer, with all that is known on it."""
-        if not result.show(self.viewer):
+        if not (result.show(self.viewer) if result is self.result else self._show_aside(result)):
             return
         session = result.session
         known = {}
@@ -240,6 +240,20 @@ class Desk(QObject):
             result.write(known)
         if drawn := session.contents():
             result.put(drawn)
+
+    def _show_aside(self, result: ResultLayer) -> bool:
+        """Add the layer of another task or loop, as labels that come back do, and keep to the one at hand."""
+        layers = self.viewer.layers
+        active, still = layers.selection.active, self._still
+        self._still = True  # napari selects what is added, and a layer that a person selects brings its task
+        try:
+            made = result.show(self.viewer)
+            if made and result.layer is not None:
+                result.layer.visible = False
+                layers.selection.active = active
+        finally:
+            self._still = still
+        return made
 
     def add_tasks(self, tasks: Iterable[Task], source: str) -> None:
         """Learn of tasks that a checkpoint or the dataset folder brings."""
