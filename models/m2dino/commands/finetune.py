@@ -70,8 +70,11 @@ def finetune(
             for metric, after in metrics.items()
         ]
         print(f"  {name:24} {', '.join(changes)}{'  HARMED' if name in result.harmed else ''}")
-    if result.harmed:
-        print(f"Worse than before: {', '.join(result.harmed)}. The old checkpoint is untouched.", file=sys.stderr)
+    warnings = result.verdict.warnings(task)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
+    if warnings:
+        print(f"The checkpoint it started from is untouched; {out} is kept beside it.", file=sys.stderr)
 
 
 def _run(
@@ -175,6 +178,9 @@ def _for_a_window(run: Callable[..., FinetuneResult], out: Path) -> None:
         heldout=result.heldout,
         loops=result.loops,
         harmed=list(result.harmed),
+        unmeasured=list(result.verdict.unmeasured),
+        doubts=list(result.verdict.doubts),
+        changes={name: change.to_dict() for name, change in result.verdict.changes.items()},
         before=_plain(result.before),
         after=_plain(result.after),
     )

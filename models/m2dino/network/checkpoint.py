@@ -143,6 +143,8 @@ def load_checkpoint(path: Path) -> tuple[M2Dino, ModelCard]:
         for task_id in net.tasks:
             if any(f".private.{net.key(task_id)}." in key for key in state):
                 net.add_private_experts(task_id)
+            if any(key.startswith(f"own_decoders.{net.key(task_id)}.") for key in state):
+                net.add_own_decoder(task_id)
         net.load_state_dict(state)
     except (RuntimeError, ValueError, TypeError) as error:
         raise NotACheckpointError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +23,26 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
+class Encoded(NamedTuple):
+    """What the encoder says of a batch under one task; may be cached while the encoder stays as it is.
+
+    Attributes
+    ----------
+    tokens : Tensor, (B, h * w, D)
+        Final patch tokens.
+    taps : tuple of Tensor, (B, h * w, D)
+        For the decoder, shallow to deep.
+    detail : tuple of Tensor
+        As in `Prefix`.
+    """
+
+    tokens: Tensor
+    taps: tuple[Tensor, ...]
+    detail: tuple[Tensor, ...] = ()
+
+
 class M2Dino(nn.Module):
-    """One encoder for all tasks; a task owns its embedding, its head, and any private experts.
+    """One encoder for all tasks; a task owns its embedding, its head, and any private experts and decoder.
 
     Parameters
     ----------
@@ -54,6 +74,8 @@ class M2Dino(nn.Module):
             self.stem.add_nothing()
         self.embeddings = nn.ParameterDict()
         self.heads = nn.ModuleDict()
+        # By task, for those that were fine-tuned on their own; all others share the one above.
+        self.own_decoders = nn.ModuleDict()
         self.tasks: dict[str, Task] = {}
         self.mean: Tensor
         self.std: Tensor
@@ -82,11 +104,25 @@ class M2Dino(nn.Module):
     def has_private_experts(self, task_id: str) -> bool:
         return self.key(task_id) in self.backbone.mixtures[0].private
 
+    def add_own_decoder(self, task_id: str) -> None:
+        """Give a task a decoder of its own, a copy of the shared one: every output stays as it was until it learns."""
+        self.own_decoders[self.key(task_id)] = deepcopy(self.decoder)
+
+    def has_own_decoder(self, task_id: str) -> bool:
+        return self.key(task_id) in self.own_decoders
+
+    def answer_parameters(self, task_id: str) -> Iterator[nn.Parameter]:
+        """Yield what only this task uses after the encoder: its head and, where it has one, its own decoder."""
+        key = self.key(task_id)
+        yield from self.heads[key].parameters()
+        if key in self.own_decoders:
+            yield from self.own_decoders[key].parameters()
+
     def own_parameters(self, task_id: str) -> Iterator[nn.Parameter]:
         """Yield the parameters that only this task uses."""
         key = self.key(task_id)
+        yield from self.answer_parameters(task_id)
         yield self.embeddings[key]
-        yield from self.heads[key].parameters()
         for block in self.backbone.mixtures:
             if key in block.private:
                 yield from block.private[key].parameters()
@@ -103,18 +139,28 @@ class M2Dino(nn.Module):
         prefix = self.backbone.prefix(images)
         return prefix if self.detail is None else prefix._replace(detail=(self.detail(images),))
 
-    def from_prefix(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> Output:
-        """Finish for one task from a prefix of (h, w) = `grid` patches."""
+    def encode(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> Encoded:
+        """Run the task's half of the encoder on a prefix of (h, w) = `grid` patches."""
         if task_id not in self.tasks:
             raise UntrainedTaskError(f"This model has no output for the task {task_id!r}.")
         key = self.key(task_id)
         tokens, taps = self.backbone.suffix(prefix, grid, self.embeddings[key], key)
+        return Encoded(tokens[:, self.backbone.num_prefix_tokens :], tuple(taps), prefix.detail)
+
+    def answer(self, encoded: Encoded, grid: tuple[int, int], task_id: str) -> Output:
+        """Run what comes after the encoder: the decoder, where the task needs it, and the task's head."""
+        key = self.key(task_id)
         dense = None
         if self.tasks[task_id].type != "classification":
-            maps = [tap.transpose(1, 2).unflatten(2, grid) for tap in taps]
-            dense = self.decoder(maps, prefix.detail)
-        output: Output = self.heads[key](Features(tokens[:, self.backbone.num_prefix_tokens :], dense))
+            maps = [tap.transpose(1, 2).unflatten(2, grid) for tap in encoded.taps]
+            decoder = self.own_decoders[key] if key in self.own_decoders else self.decoder
+            dense = decoder(maps, encoded.detail)
+        output: Output = self.heads[key](Features(encoded.tokens, dense))
         return output
+
+    def from_prefix(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> Output:
+        """Finish for one task from a prefix of (h, w) = `grid` patches."""
+        return self.answer(self.encode(prefix, grid, task_id), grid, task_id)
 
     def forward(self, images: Tensor, task_id: str) -> Output:
         """Predict one task for normalised images (B, 3, H, W)."""

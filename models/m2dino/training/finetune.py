@@ -17,7 +17,8 @@ import torch
 from m2dino.data.store import Store
 from m2dino.device import choose_device
 from m2dino.errors import TrainingError
-from m2dino.network.card import TaskReport
+from m2dino.metrics import judged
+from m2dino.network.card import HEADLINE, TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
@@ -27,11 +28,14 @@ from m2dino.training.finetune_common import (
     FinetuneResult,
     FinetuneSettings,
     OnFinetuneProgress,
+    headline,
     score_heldout,
 )
+from m2dino.training.guard import Verdict, compare, doubt, harmed
+from m2dino.training.halving import give_back
 from m2dino.training.isolated import learn_isolated
 from m2dino.training.run import metric_values
-from m2dino.training.shared import harmed_tasks, learn_shared, replay_data, score_replay
+from m2dino.training.shared import learn_shared, replay_data, score_replay
 
 __all__ = ["FinetuneProgress", "FinetuneResult", "FinetuneSettings", "Form", "finetune"]
 
@@ -95,46 +99,63 @@ def finetune(
     torch.manual_seed(settings.seed)
     if not known:
         net.add_task(task)
-    before_n = card.tasks[task_id].n_train if known else 0
-    report = TaskReport(task, before_n + len(data.train), len(data.heldout))
+    had = card.tasks[task_id] if known else TaskReport(task, 0)
+    report = replace(had, task=task, n_train=had.n_train + len(data.train), n_val=len(data.heldout), metrics={})
     # A card that knows the task, so that the model under training can be asked for it.
     trial = Model(net, replace(card, tasks={**card.tasks, task_id: report}), choose_device(device), base)
-    before = {task_id: score_heldout(trial, store, data)} if known else {}
-    if rows is None:
-        learnt = learn_isolated(trial, store, data, settings, on_progress, should_stop)
-        steps, stopped = learnt.steps, learnt.stopped
-        after = {task_id: score_heldout(trial, store, data)}
-        harmed: tuple[str, ...] = ()
-    else:
-        before |= score_replay(trial, rows, on_progress)
-        result = learn_shared(trial, store, data, rows, settings, device, on_progress, should_stop)
-        steps, stopped = result.steps, result.stopped
-        trial = Model(net, trial.card, trial.device, base)
-        after = {task_id: score_heldout(trial, store, data)} | score_replay(trial, rows, on_progress)
-        harmed = harmed_tasks(before, after, rows, task_id)
+    try:
+        old = score_heldout(trial, store, data, should_stop) if known else None
+        before = {} if old is None else {task_id: old}
+        if rows is None:
+            learnt = learn_isolated(trial, store, data, settings, known, on_progress, should_stop)
+            steps, stopped, new = learnt.steps, learnt.stopped, learnt.scores
+        else:
+            before |= score_replay(trial, rows, on_progress, should_stop)
+            result = learn_shared(trial, store, data, rows, settings, device, on_progress, should_stop)
+            steps, stopped = result.steps, result.stopped
+            trial = Model(net, trial.card, trial.device, base)
+            # Told to stop, the person waits: the task alone is measured.
+            new = score_heldout(trial, store, data)
+        after = {} if new is None else {task_id: new}
+        if rows is not None:
+            after |= score_replay(trial, rows, on_progress, never_stop if not stopped else should_stop)
+        net.cpu()
+    finally:
+        give_back(trial.device)
+    changes = {name: change for name in before.keys() & after.keys() if (change := compare(before[name], after[name]))}
+    unmeasured = tuple(sorted(set(card.tasks) - set(changes) - {task_id})) if rows is not None else ()
+    first = None if old is None else headline(old)
+    doubts = tuple(filter(None, [doubt(HEADLINE[task.type], had.metrics.get(HEADLINE[task.type]), first)]))
+    verdict = Verdict(changes, harmed(changes), unmeasured, doubts)
     reports = {**card.tasks, task_id: report}
     for name, scores in after.items():
-        reports[name] = replace(reports[name], metrics=metric_values(scores))
-    limits = card.limits
-    if harmed:
-        limits = f"{limits} Fine-tuning {task_id} in the shared form made {', '.join(harmed)} worse.".strip()
+        reports[name] = replace(reports[name], metrics=metric_values(judged(scores)))
     card = replace(
         card,
         tasks=reports,
         parent_id=card.id,
-        limits=limits,
+        limits=" ".join(filter(None, [card.limits, *verdict.warnings(task_id)])),
         fingerprint=store.fingerprint(task_id),
-        training={"form": form, "task": task_id, "steps": steps, "seed": settings.seed, "harmed": list(harmed)},
+        training={
+            "form": form,
+            "task": task_id,
+            "steps": steps,
+            "seed": settings.seed,
+            "harmed": list(verdict.harmed),
+            "unmeasured": list(unmeasured),
+            "doubts": list(doubts),
+            "changes": {name: change.to_dict() for name, change in sorted(changes.items())},
+        },
     )
-    card = save_checkpoint(net.cpu(), card, out)
+    card = save_checkpoint(net, card, out)
     return FinetuneResult(
         card,
-        before,
-        after,
+        {name: judged(scores) for name, scores in before.items()},
+        {name: judged(scores) for name, scores in after.items()},
         len(data.train),
         len(data.heldout),
         data.loops,
         time.monotonic() - start,
         stopped,
-        harmed,
+        verdict,
     )

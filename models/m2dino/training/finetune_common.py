@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from m2dino.data.store import Store
-from m2dino.metrics import Metric, score_task
+from m2dino.metrics import Metric, judged
 from m2dino.network.card import HEADLINE, ModelCard
 from m2dino.predictor import Model
-from m2dino.tasks import Task
+from m2dino.progress import ShouldStop, never_stop
+from m2dino.scoring.cases import Case, named_class
+from m2dino.scoring.image_figures import image_figures
+from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.training.corrections import Corrections
+from m2dino.training.guard import Verdict
+from m2dino.values import ClassProbabilities
 
 BATCH = 8
+STEPS = 240
+VISITS = 3
+"""How often each frame should be seen, at the least."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +31,31 @@ class FinetuneSettings:
 
     Attributes
     ----------
-    steps : int
-        Batches of 8.
+    steps : int or None
+        Batches; by default 240, and more where there are so many frames that each would not be seen three times.
+    batch : int
+        Pictures a step.
     pictures : int
         Pictures to prepare: each corrected frame plain, and augmented as often as fits.
-    lr : float
+    lr : float or None
+        Peak learning rate; by default what suits a task that the base knows, or one that starts from nothing.
     ema : float
     checks : int
         How often the held-out frames are scored on the way.
     seed : int
     """
 
-    steps: int = 96
-    pictures: int = 128
-    lr: float = 2e-3
+    steps: int | None = None
+    batch: int = BATCH
+    pictures: int = 160
+    lr: float | None = None
     ema: float = 0.95
     checks: int = 8
     seed: int = 0
+
+    def steps_for(self, frames: int) -> int:
+        """Return how many steps to make for so many frames to learn from."""
+        return self.steps or max(STEPS, -(-VISITS * frames // self.batch))
 
 
 @dataclass(frozen=True)
@@ -77,11 +93,11 @@ class FinetuneResult:
     before, after : dict of str to dict of str to Metric
         {task: {metric: Metric}} on held-out data: of the task itself, on its held-out corrections (nothing before, if
         the base did not know it), and in the shared form of every replayed task.
-    harmed : tuple of str
-        Other tasks that fell below the interval of before.
     train, heldout, loops : int
     seconds : float
     stopped : bool
+    verdict : Verdict
+        What the guard says of the change.
     """
 
     card: ModelCard
@@ -92,27 +108,39 @@ class FinetuneResult:
     loops: int
     seconds: float
     stopped: bool
-    harmed: tuple[str, ...] = field(default=())
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def harmed(self) -> tuple[str, ...]:
+        return self.verdict.harmed
 
 
 OnFinetuneProgress = Callable[[FinetuneProgress], None]
 
 
-def score_heldout(model: Model, store: Store, data: Corrections) -> dict[str, Metric]:
-    """Official metrics on the held-out frames; empty where there are none."""
-    if not data.heldout:
-        return {}
-    values = []
+def score_heldout(
+    model: Model, store: Store, data: Corrections, should_stop: ShouldStop = never_stop
+) -> TaskScores | None:
+    """Score a model on the held-out frames, with the figures of each; None where there are none or it was stopped."""
+    figures = []
     for record in data.heldout:
-        frame = store.frame(record.loop_id, record.frame)
-        values.append(model.predict_frames([frame], data.task)[0].value)
-    truths = [record.value for record in data.heldout if record.value is not None]
-    return score_task(data.task, values, truths, [record.group or record.loop_id for record in data.heldout])
+        if should_stop():
+            return None
+        assert record.value is not None
+        value = model.predict_frames([store.frame(record.loop_id, record.frame)], data.task)[0].value
+        told = named_class(value) if isinstance(value, ClassProbabilities) else value
+        figures.append(image_figures(data.task, Case(told, record.value, record.group or record.loop_id)))
+    return summarise(data.task, figures) if figures else None
 
 
-def goodness(metrics: dict[str, Metric], task: Task) -> float:
+def headline(scores: TaskScores) -> Metric | None:
+    """Return the figure that stands for a task; None where nothing could be scored."""
+    return judged(scores).get(HEADLINE[scores.task.type])
+
+
+def goodness(scores: TaskScores | None) -> float:
     """Return the headline metric, turned so that more is better; minus infinity where it is not known."""
-    metric = metrics.get(HEADLINE[task.type])
-    if metric is None or not np.isfinite(metric.value):
+    metric = None if scores is None else headline(scores)
+    if scores is None or metric is None or not np.isfinite(metric.value):
         return -np.inf
-    return -metric.value if task.type == "regression" else metric.value
+    return -metric.value if scores.task.type == "regression" else metric.value

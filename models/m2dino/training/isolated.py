@@ -1,50 +1,65 @@
 """The isolated form of fine-tuning: only what the task owns learns, so no other task can change.
 
-Its embedding, its head, and an expert of its own in every mixture are trained. All else is frozen: the task-free half
-of the network is run once per picture and kept, and every other task's output stays the same to the last bit.
+Its embedding, its head, a decoder of its own and an expert of its own in every mixture are trained. All else is frozen:
+the task-free half of the network is run once per picture and kept, and every other task's output stays the same to the
+last bit.
+
+First the head and the decoder learn, from what the frozen encoder says of each picture, which is kept, too: a step costs
+a fraction of the network. Then the experts and the embedding join them. In that order a few frames distort the
+features less (Kumar et al., arXiv 2202.10054).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import AdamW
 
-from m2dino.data.samples import Sample, SampleMaker, letterboxed
 from m2dino.data.store import Store
-from m2dino.device import has_bfloat16
 from m2dino.errors import TrainingError
-from m2dino.network.backbone import Prefix
 from m2dino.network.card import HEADLINE
-from m2dino.predictor import Model, join_prefixes, split_prefix
+from m2dino.predictor import Model
 from m2dino.progress import ShouldStop
+from m2dino.scoring.task_scores import TaskScores
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_common import (
-    BATCH,
     FinetuneProgress,
     FinetuneSettings,
     OnFinetuneProgress,
     goodness,
+    headline,
     score_heldout,
 )
+from m2dino.training.halving import Halving, Indices
 from m2dino.training.losses import loss_of
 from m2dino.training.parameters import schedule
+from m2dino.training.pictures import STOPPED, Pictures, Round, autocast
 
-STOPPED = "Stopped before anything was learnt; no new checkpoint was made."
+PROBE_SHARE = 0.8
+"""Of the steps, those that only the head and the decoder learn from."""
+LR_NEW = 2e-3
+LR_KNOWN = 5e-4
+"""Peak rates of a task that starts from nothing, and of one that the base knows: there is something to lose."""
+EXPERT_FACTOR = 4.0
+"""Of the rate, for the private experts: they start at zero, and behind the block's layer scale."""
+WARMUP = 0.1
+PATHS = (0.75, 0.5, 0.25)
+"""Of the way from the base to the learnt weights: where a known task may stop short at the end (see `_shorter`)."""
 
 
 @dataclass
 class Learnt:
-    """The best weights of a run, and how it ended."""
+    """The best weights of a run, what they score on the held-out frames, and how it ended."""
 
     weights: list[Tensor]
+    scores: TaskScores | None
     steps: int
-    stopped: bool
+    stopped: bool = False
+    batch: int = 0
 
 
 def learn_isolated(
@@ -52,6 +67,7 @@ def learn_isolated(
     store: Store,
     data: Corrections,
     settings: FinetuneSettings,
+    known: bool,
     on_progress: OnFinetuneProgress,
     should_stop: ShouldStop,
 ) -> Learnt:
@@ -60,125 +76,166 @@ def learn_isolated(
     Raises
     ------
     TrainingError
-        Stopped before the first check, or the loss was not a number.
+        Stopped before the first check, the loss was not a number, or not even one picture fits into the memory.
     """
+    own_what(model, data.task.id)
+    on_progress(FinetuneProgress(0, settings.steps_for(len(data.train)), "looking at the corrected frames"))
+    return _Run(model, store, data, settings, known, on_progress, should_stop).run()
+
+
+def own_what(model: Model, task_id: str) -> None:
+    """Give a task all that it may own; no output changes."""
     net = model.net
-    if not net.has_private_experts(data.task.id):
-        net.add_private_experts(data.task.id)
-        net.to(model.device)
-    net.requires_grad_(False)
-    own = list(net.own_parameters(data.task.id))
-    for parameter in own:
-        parameter.requires_grad_(True)
-    on_progress(FinetuneProgress(0, settings.steps, "looking at the corrected frames"))
-    prefixes, targets = _prepare(model, store, data, settings, should_stop)
-    averages = [parameter.detach().clone() for parameter in own]
-    best = _learn(model, data, store, prefixes, targets, own, averages, settings, on_progress, should_stop)
-    with torch.no_grad():
-        for parameter, value in zip(own, best.weights, strict=True):
-            parameter.copy_(value)
-    return best
+    if not net.has_private_experts(task_id):
+        net.add_private_experts(task_id)
+    if net.tasks[task_id].type != "classification" and not net.has_own_decoder(task_id):
+        net.add_own_decoder(task_id)
+    net.to(model.device)
 
 
-@torch.no_grad()
-def _prepare(
-    model: Model, store: Store, data: Corrections, settings: FinetuneSettings, should_stop: ShouldStop
-) -> tuple[list[Prefix], list[Tensor]]:
-    """Run the frozen half once on every picture: each frame plain, then augmented as often as fits."""
-    maker = SampleMaker({data.task.id: data.task}, model.size)
-    variants = max(1, settings.pictures // len(data.train))
-    rng = np.random.default_rng(settings.seed)
-    prefixes: list[Prefix] = []
-    targets: list[Tensor] = []
-    for record in data.train:
-        if should_stop():
+class _Run:
+    """The state of a fine-tune in memory."""
+
+    def __init__(
+        self,
+        model: Model,
+        store: Store,
+        data: Corrections,
+        settings: FinetuneSettings,
+        known: bool,
+        on_progress: OnFinetuneProgress,
+        should_stop: ShouldStop,
+    ) -> None:
+        self.model, self.net, self.store, self.data, self.settings = model, model.net, store, data, settings
+        self.known, self.on_progress, self.should_stop = known, on_progress, should_stop
+        self.task_id = data.task.id
+        self.steps = settings.steps_for(len(data.train))
+        self.lr = settings.lr or (LR_KNOWN if known else LR_NEW)
+        self.net.requires_grad_(False)
+        self.own = list(self.net.own_parameters(self.task_id))
+        self.answering = list(self.net.answer_parameters(self.task_id))
+        self.start = [parameter.detach().clone() for parameter in self.own]
+        self.average = [parameter.detach().clone() for parameter in self.own]
+        self.optimizer = self._optimizer()
+        self.rng = np.random.default_rng(settings.seed)
+        self.halving = Halving(settings.batch)
+        self.best, self.best_score = Learnt([], None, 0), -np.inf
+        self.loss: float | None = None
+        self.step = 0
+        self.began = 0.0
+
+    def _optimizer(self) -> AdamW:
+        answering = {id(parameter) for parameter in self.answering}
+        groups = []
+        for factor, mine in ((1.0, True), (EXPERT_FACTOR, False)):
+            for decay in (True, False):
+                chosen = [p for p in self.own if (id(p) in answering) is mine and (p.ndim > 1) is decay]
+                groups.append({"params": chosen, "factor": factor, "weight_decay": 0.01 if decay else 0.0})
+        return AdamW([group for group in groups if group["params"]], lr=self.lr)
+
+    def run(self) -> Learnt:
+        rounds = Pictures(self.model, self.store, self.data, self.settings).rounds(self.should_stop)
+        self.net.heads[self.net.key(self.task_id)].train()
+        stopped = False
+        for number, one in enumerate(rounds):
+            self.began = self.began or time.monotonic()
+            end = round(self.steps * (number + 1) / one.of)
+            probe = self.step + round(PROBE_SHARE * (end - self.step))
+            stopped = self._learn(one, probe, probing=True) or self._learn(one, end, probing=False)
+            if stopped:
+                break
+        self.net.heads[self.net.key(self.task_id)].eval()
+        if not self.best.weights:
             raise TrainingError(STOPPED)
-        assert record.value is not None
-        image, box = letterboxed(store.frame(record.loop_id, record.frame), model.size)
-        seeds: Sequence[int | None] = [None, *rng.integers(0, 2**62, size=variants - 1).tolist()]
-        samples: list[Sample] = [maker.make(image, box, record.value, data.task.id, seed) for seed in seeds]
-        with _autocast(model):
-            prefix = model.net.prefix(model.net.normalise(torch.stack([s.image for s in samples]).to(model.device)))
-        prefixes.extend(split_prefix(prefix))
-        targets.extend(sample.target for sample in samples)
-    return prefixes, targets
+        if self.known and not stopped:
+            self._shorter()
+        self._put(self.best.weights)
+        self.best.stopped, self.best.batch = stopped, self.halving.size
+        return self.best
 
+    def _learn(self, pictures: Round, last: int, *, probing: bool) -> bool:
+        """Learn until a step; return whether it was stopped."""
+        learning = {id(parameter) for parameter in (self.answering if probing else self.own)}
+        for parameter in self.own:
+            parameter.requires_grad_(id(parameter) in learning)
+        check_every = max(1, self.steps // self.settings.checks)
+        while self.step < last:
+            if self.should_stop():
+                return True
+            chosen = self.rng.choice(
+                len(pictures), size=self.settings.batch, replace=len(pictures) < self.settings.batch
+            )
+            self.step += 1
+            self._step(pictures, chosen, probing)
+            metric = self._check() if self.step % check_every == 0 or self.step == self.steps else None
+            left = (time.monotonic() - self.began) / self.step * (self.steps - self.step)
+            text = f"step {self.step} / {self.steps} · loss {self.loss:.3f} · {left:.0f} s left"
+            self.on_progress(FinetuneProgress(self.step, self.steps, text, self.loss, metric, left))
+        return False
 
-def _autocast(model: Model) -> torch.autocast:
-    return torch.autocast(model.device.type, torch.bfloat16, enabled=has_bfloat16(model.device))
+    def _step(self, pictures: Round, chosen: Indices, probing: bool) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * group["factor"] * schedule(self.step / self.steps, WARMUP)
 
+        def backward(part: Indices) -> float:
+            with autocast(self.model):
+                encoded = (
+                    pictures.encoded(part)
+                    if probing
+                    else self.net.encode(pictures.prefix(part), pictures.grid, self.task_id)
+                )
+                output = self.net.answer(encoded, pictures.grid, self.task_id)
+            loss = loss_of(output, pictures.targets(part)) * (len(part) / len(chosen))
+            loss.backward()
+            return float(loss.detach())
 
-def _learn(
-    model: Model,
-    data: Corrections,
-    store: Store,
-    prefixes: list[Prefix],
-    targets: list[Tensor],
-    own: list[torch.nn.Parameter],
-    averages: list[Tensor],
-    settings: FinetuneSettings,
-    on_progress: OnFinetuneProgress,
-    should_stop: ShouldStop,
-) -> Learnt:
-    net, task_id, grid = model.net, data.task.id, (model.size // 16, model.size // 16)
-    optimizer = AdamW(own, lr=settings.lr, weight_decay=0.01)
-    rng = np.random.default_rng(settings.seed)
-    check_every = max(1, settings.steps // settings.checks)
-    best, best_score, loss_mean = Learnt([], 0, False), -np.inf, None
-    head = net.heads[net.key(task_id)].train()
-    start = time.monotonic()
-    for step in range(1, settings.steps + 1):
-        if should_stop():
-            best.stopped = True
-            break
-        chosen = rng.choice(len(prefixes), size=BATCH, replace=len(prefixes) < BATCH)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.lr * schedule(step / settings.steps, 0.1)
-        with _autocast(model):
-            output = net.from_prefix(join_prefixes([prefixes[i] for i in chosen]), grid, task_id)
-        loss = loss_of(output, torch.stack([targets[i] for i in chosen]).to(model.device))
-        value = float(loss.detach())
+        value = self.halving.run(chosen, backward, lambda: self.optimizer.zero_grad(set_to_none=True))
         if not np.isfinite(value):
             raise TrainingError("The loss was not a number; no new checkpoint was made. Check the corrected frames.")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(own, 1.0)
-        optimizer.step()
-        decay = min(settings.ema, step / (step + 5))
-        for mean, parameter in zip(averages, own, strict=True):
+        torch.nn.utils.clip_grad_norm_(self.own, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        decay = min(self.settings.ema, self.step / (self.step + 5))
+        for mean, parameter in zip(self.average, self.own, strict=True):
             mean.lerp_(parameter.detach(), 1 - decay)
-        loss_mean = value if loss_mean is None else 0.8 * loss_mean + 0.2 * value
-        metric = None
-        if step % check_every == 0 or step == settings.steps:
-            score, metric = _check(model, data, store, own, averages, head)
-            if score >= best_score or not best.weights:
-                best, best_score = Learnt([mean.clone() for mean in averages], step, False), score
-        left = (time.monotonic() - start) / step * (settings.steps - step)
-        text = f"step {step} / {settings.steps} · loss {loss_mean:.3f} · {left:.0f} s left"
-        on_progress(FinetuneProgress(step, settings.steps, text, loss_mean, metric, left))
-    head.eval()
-    if not best.weights:
-        raise TrainingError(STOPPED)
-    return best
+        self.loss = value if self.loss is None else 0.8 * self.loss + 0.2 * value
 
+    def _check(self) -> tuple[str, float] | None:
+        """Score the moving average on the held-out frames; the weights under training are put back."""
+        kept = [parameter.detach().clone() for parameter in self.own]
+        scores = self._score(self.average)
+        self._put(kept)
+        if scores is None:
+            return None
+        metric = headline(scores)
+        return None if metric is None else (HEADLINE[self.data.task.type], metric.value)
 
-@torch.no_grad()
-def _check(
-    model: Model,
-    data: Corrections,
-    store: Store,
-    own: list[torch.nn.Parameter],
-    averages: list[Tensor],
-    head: torch.nn.Module,
-) -> tuple[float, tuple[str, float] | None]:
-    """Score the moving average on the held-out frames, and put the weights under training back."""
-    kept = [parameter.detach().clone() for parameter in own]
-    for parameter, mean in zip(own, averages, strict=True):
-        parameter.copy_(mean)
-    head.eval()
-    metrics = score_heldout(model, store, data)
-    head.train()
-    for parameter, value in zip(own, kept, strict=True):
-        parameter.copy_(value)
-    name = HEADLINE[data.task.type]
-    return goodness(metrics, data.task), ((name, metrics[name].value) if name in metrics else None)
+    def _score(self, weights: list[Tensor]) -> TaskScores | None:
+        """Score weights, which then are in the network, and keep them if none were better."""
+        self._put(weights)
+        head = self.net.heads[self.net.key(self.task_id)].eval()
+        scores = score_heldout(self.model, self.store, self.data, self.should_stop)
+        head.train()
+        score = goodness(scores)
+        # Broken off: it says nothing, but is worth keeping where there is nothing else.
+        if not self.best.weights or (scores is not None and score >= self.best_score):
+            self.best = Learnt([weight.clone() for weight in weights], scores, self.step)
+            self.best_score = score
+        return scores
+
+    def _shorter(self) -> None:
+        """Try whether stopping short on the way from the base does better (Wortsman et al., arXiv 2109.01903).
+
+        What a few frames of one recording teach is partly that recording's own.
+        """
+        whole, steps = self.best.weights, self.best.steps
+        for path in PATHS:
+            if self.should_stop():
+                return
+            self._score([torch.lerp(a, b, path) for a, b in zip(self.start, whole, strict=True)])
+        self.best = replace(self.best, steps=steps)
+
+    @torch.no_grad()
+    def _put(self, weights: list[Tensor]) -> None:
+        for parameter, value in zip(self.own, weights, strict=True):
+            parameter.copy_(value)

@@ -2,27 +2,26 @@
 
 Half of the batches are the person's corrections, half are labelled data of the base's other tasks. Without replay the
 other tasks would be forgotten unseen, so the form refuses to run without it; every replayed task is scored on held-out
-rows before and after.
+rows before and after, and one of which there are no rows is named as not measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from m2dino.data.samples import CorrectedFrame, LabelledFrames
 from m2dino.data.store import Store
 from m2dino.errors import TrainingError
-from m2dino.evaluation import evaluate_rows
-from m2dino.metrics import Metric
-from m2dino.network.card import HEADLINE, ModelCard
+from m2dino.evaluation import model_source, score_rows
+from m2dino.network.card import ModelCard
 from m2dino.predictor import Model
-from m2dino.progress import ShouldStop
+from m2dino.progress import ShouldStop, never_stop
+from m2dino.scoring.task_scores import TaskScores
 from m2dino.tasks import TaskRegistry
 from m2dino.training.corrections import Corrections
 from m2dino.training.data import TrainingData, gather
 from m2dino.training.finetune_common import (
-    BATCH,
     FinetuneProgress,
     FinetuneSettings,
     OnFinetuneProgress,
@@ -56,37 +55,16 @@ def replay_data(card: ModelCard, task_id: str, roots: Sequence[Path]) -> Trainin
     return rows or TrainingData([], [], {})
 
 
-def score_replay(model: Model, rows: TrainingData, on_progress: OnFinetuneProgress) -> dict[str, dict[str, Metric]]:
-    """Score the model on the held-out rows of every replayed task."""
+def score_replay(
+    model: Model, rows: TrainingData, on_progress: OnFinetuneProgress, should_stop: ShouldStop = never_stop
+) -> dict[str, TaskScores]:
+    """Score the model on the held-out rows of every replayed task; stopped, it returns those that were finished."""
 
     def show(done: int, total: int, text: str) -> None:
         on_progress(FinetuneProgress(0, 1, text))
 
-    return evaluate_rows(model, rows.val, rows.tasks, on_progress=show)
-
-
-def harmed_tasks(
-    before: Mapping[str, Mapping[str, Metric]],
-    after: Mapping[str, Mapping[str, Metric]],
-    rows: TrainingData,
-    task_id: str,
-) -> tuple[str, ...]:
-    """Name the replayed tasks whose headline metric fell out of the 95 % interval that it had before."""
-    harmed = []
-    for name, task in rows.tasks.items():
-        metric = HEADLINE[task.type]
-        if name == task_id or metric not in before.get(name, {}) or metric not in after.get(name, {}):
-            continue
-        old, new = before[name][metric], after[name][metric].value
-        # An interval needs two subjects; without one (NaN) any fall counts.
-        worst = (
-            (old.high if old.high == old.high else old.value)
-            if task.type == "regression"
-            else (old.low if old.low == old.low else old.value)
-        )
-        if (new > worst) if task.type == "regression" else (new < worst):
-            harmed.append(name)
-    return tuple(sorted(harmed))
+    source = model_source(model, should_stop)
+    return score_rows(source, rows.val, rows.tasks, on_progress=show, should_stop=should_stop)
 
 
 def learn_shared(
@@ -116,7 +94,7 @@ def learn_shared(
     tasks = {**rows.tasks, data.task.id: data.task}
     frames = LabelledFrames([*(CorrectedFrame(store, record) for record in data.train), *rows.train], tasks, model.size)
     # As many batches as the isolated form gives the task, and as many of the others.
-    steps = settings.steps * (2 if rows.train else 1)
+    steps = settings.steps_for(len(data.train)) * (2 if rows.train else 1)
 
     def show(done: int, total: int, text: str) -> None:
         on_progress(FinetuneProgress(done, total, text))
@@ -125,8 +103,8 @@ def learn_shared(
         net,
         frames,
         TrainSettings(
-            epochs=steps * BATCH / len(frames),
-            batch_size=BATCH,
+            epochs=steps * settings.batch / len(frames),
+            batch_size=settings.batch,
             encoder_lr=LR,
             head_lr=LR,
             ema=settings.ema,

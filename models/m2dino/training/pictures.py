@@ -1,0 +1,149 @@
+"""The corrected frames as the network's frozen part sees them, computed once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m2dino.data.augment import Augmentation
+from m2dino.data.records import Record
+from m2dino.data.samples import SampleMaker, letterboxed
+from m2dino.data.store import Store
+from m2dino.device import has_bfloat16
+from m2dino.errors import TrainingError
+from m2dino.network.backbone import Prefix
+from m2dino.network.model import Encoded
+from m2dino.predictor import Model, join_prefixes, split_prefix
+from m2dino.progress import ShouldStop
+from m2dino.training.corrections import Corrections
+from m2dino.training.finetune_common import FinetuneSettings
+from m2dino.training.halving import Indices
+
+STOPPED = "Stopped before anything was learnt; no new checkpoint was made."
+ROOM_BYTES = 2**30
+"""What a round's pictures may take of the memory; more pictures than that are learnt in several rounds."""
+AT_ONCE = 8
+SEED_RANGE = 2**62
+
+AUGMENTATION = Augmentation()
+Order = tuple[Record, int | None]
+
+
+def autocast(model: Model) -> torch.autocast:
+    """Return a context that computes in bfloat16 where the device does so in hardware."""
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=has_bfloat16(model.device))
+
+
+class Round:
+    """Pictures that are in memory together.
+
+    Attributes
+    ----------
+    of : int
+        How many rounds there are.
+    grid : tuple of int
+        Patches (h, w) of a picture.
+    """
+
+    def __init__(self, model: Model, task_id: str, of: int, prefixes: list[Prefix], targets: list[Tensor]) -> None:
+        self.of, self.grid = of, (model.size // 16, model.size // 16)
+        self._model, self._task_id = model, task_id
+        self._prefixes, self._targets = prefixes, targets
+        self._encoded: list[Encoded] = []
+
+    def __len__(self) -> int:
+        return len(self._prefixes)
+
+    def prefix(self, chosen: Indices) -> Prefix:
+        """Return what the task-free half said of some pictures."""
+        return join_prefixes([self._prefixes[i] for i in chosen])
+
+    def encoded(self, chosen: Indices) -> Encoded:
+        """Return what the encoder said of some pictures when it was asked first: it must not learn in between."""
+        if not self._encoded:
+            self._encoded = [*self._encode()]
+        parts = [self._encoded[i] for i in chosen]
+        return Encoded(
+            torch.cat([part.tokens for part in parts]),
+            tuple(torch.cat(taps) for taps in zip(*(part.taps for part in parts), strict=True)),
+            self.prefix(chosen).detail,
+        )
+
+    def targets(self, chosen: Indices) -> Tensor:
+        return torch.stack([self._targets[i] for i in chosen]).to(self._model.device)
+
+    @torch.no_grad()
+    def _encode(self) -> Iterator[Encoded]:
+        for first in range(0, len(self), AT_ONCE):
+            with autocast(self._model):
+                chosen = np.arange(first, min(first + AT_ONCE, len(self)))
+                whole = self._model.net.encode(self.prefix(chosen), self.grid, self._task_id)
+            for i in range(len(chosen)):
+                yield Encoded(whole.tokens[i : i + 1].clone(), tuple(tap[i : i + 1].clone() for tap in whole.taps))
+
+
+class Pictures:
+    """Each corrected frame plain, then augmented as often as the settings ask for."""
+
+    def __init__(self, model: Model, store: Store, data: Corrections, settings: FinetuneSettings) -> None:
+        self._model, self._store, self._data, self._seed = model, store, data, settings.seed
+        self._maker = SampleMaker({data.task.id: data.task}, model.size, AUGMENTATION)
+        rng = np.random.default_rng(settings.seed)
+        variants = max(1, settings.pictures // len(data.train))
+        self._orders: list[Order] = [
+            (record, seed)
+            for record in data.train
+            for seed in (None, *rng.integers(0, SEED_RANGE, size=variants - 1).tolist())
+        ]
+
+    def rounds(self, should_stop: ShouldStop) -> Iterator[Round]:
+        """Yield the pictures, as many at a time as the memory should hold.
+
+        Raises
+        ------
+        TrainingError
+            Stopped while looking at the first of them.
+        StoreError
+            A picture is missing or damaged.
+        """
+        size = self._room()
+        count = -(-len(self._orders) // size)
+        order = np.random.default_rng(self._seed).permutation(len(self._orders)) if count > 1 else None
+        for number in range(count):
+            chosen = self._orders if order is None else [self._orders[i] for i in order[number::count]]
+            prefixes: list[Prefix] = []
+            targets: list[Tensor] = []
+            for first in range(0, len(chosen), AT_ONCE):
+                if should_stop():
+                    if number:
+                        return
+                    raise TrainingError(STOPPED)
+                for prefix, target in self._made(chosen[first : first + AT_ONCE]):
+                    prefixes.append(prefix)
+                    targets.append(target)
+            yield Round(self._model, self._data.task.id, count, prefixes, targets)
+
+    def _room(self) -> int:
+        """Return how many pictures a round may hold."""
+        ((prefix, target),) = self._made(self._orders[:1])
+        # Twice: what the encoder says is about as large.
+        each = 2 * sum(part.nbytes for part in (prefix.tokens, *prefix.taps, *prefix.detail)) + target.nbytes
+        return max(AT_ONCE, ROOM_BYTES // each)
+
+    @torch.no_grad()
+    def _made(self, orders: Sequence[Order]) -> list[tuple[Prefix, Tensor]]:
+        samples = []
+        last: tuple[Record, tuple[Tensor, object]] | None = None
+        for record, seed in orders:
+            assert record.value is not None
+            if last is None or last[0] is not record:
+                last = record, letterboxed(self._store.frame(record.loop_id, record.frame), self._model.size)
+            image, box = last[1]
+            samples.append(self._maker.make(image, box, record.value, self._data.task.id, seed))
+        with autocast(self._model):
+            images = torch.stack([sample.image for sample in samples]).to(self._model.device)
+            prefix = self._model.net.prefix(self._model.net.normalise(images))
+        return list(zip(split_prefix(prefix), [sample.target for sample in samples], strict=True))
