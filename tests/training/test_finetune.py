@@ -10,7 +10,6 @@ import pytest
 import torch
 from m2dino.data.store import Store
 from m2dino.errors import TooLittleDataError, TrainingError
-from m2dino.metrics import Metric
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint
 from m2dino.network.heads import Output
@@ -18,9 +17,7 @@ from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
 from m2dino.tasks import Label, Task
 from m2dino.training.corrections import corrections
-from m2dino.training.data import TrainingData
 from m2dino.training.finetune import FinetuneProgress, FinetuneResult, FinetuneSettings, finetune
-from m2dino.training.shared import harmed_tasks
 
 from tests.synthetic import SIZE, TASKS, make_checkpoint, make_store, picture
 
@@ -188,21 +185,3 @@ def test_the_shared_form_replays_the_others_and_measures_them(base: Path, root: 
     card = read_card(out)
     assert card.training["form"] == "shared"
     assert all(report.metrics for report in card.tasks.values())
-
-
-@pytest.mark.parametrize(
-    ("kind", "metric", "old", "new", "harmed"),
-    [
-        ("segmentation", "DSC", Metric(0.9, 0.85, 0.95, 9), 0.86, False),
-        ("segmentation", "DSC", Metric(0.9, 0.85, 0.95, 9), 0.84, True),
-        ("segmentation", "DSC", Metric(0.9, float("nan"), float("nan"), 1), 0.89, True),
-        ("regression", "MRE", Metric(8.0, 6.0, 10.0, 9), 11.0, True),
-        ("regression", "MRE", Metric(8.0, 6.0, 10.0, 9), 5.0, False),
-    ],
-)
-def test_a_task_that_fell_out_of_its_interval_is_named(
-    kind: str, metric: str, old: Metric, new: float, harmed: bool, data: TrainingData
-) -> None:
-    before, after = {TASKS[kind]: {metric: old}}, {TASKS[kind]: {metric: Metric(new, new, new, 9)}}
-    assert harmed_tasks(before, after, data, "another") == ((TASKS[kind],) if harmed else ())
-    assert harmed_tasks(before, after, data, TASKS[kind]) == ()

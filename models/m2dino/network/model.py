@@ -153,7 +153,7 @@ class M2Dino(nn.Module):
         dense = None
         if self.tasks[task_id].type != "classification":
             maps = [tap.transpose(1, 2).unflatten(2, grid) for tap in encoded.taps]
-            decoder = self.own_decoders[key] if key in self.own_decoders else self.decoder
+            decoder = self.own_decoders[key] if self.has_own_decoder(task_id) else self.decoder
             dense = decoder(maps, encoded.detail)
         output: Output = self.heads[key](Features(encoded.tokens, dense))
         return output

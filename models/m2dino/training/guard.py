@@ -96,10 +96,8 @@ def compare(before: TaskScores, after: TaskScores, seed: int = 0) -> Change | No
     trifle = TRIFLE * (old.value if task.type == "regression" else 1.0)
     low, high = sorted((sign * difference.low, sign * difference.high))
     fall = -sign * difference.value
-    if math.isnan(low):
-        harmed = fall > trifle
-    else:
-        harmed = fall > trifle and (high < 0 or _left(old, new.value, sign))
+    sure = math.isnan(low) or high < 0 or _left(old, new.value, sign)
+    harmed = fall > trifle and sure
     return Change(metric, old.value, new.value, difference, subjects, low > 0, harmed)
 
 
@@ -142,9 +140,9 @@ def doubt(name: str, known: MetricValue | None, before: Metric | None) -> str:
     if not (before.value > 4 * known.value if name == "MRE" else before.value < known.value / 2):
         return ""
     return (
-        f"The model that it started from scores {name} {before.value:.2f} on these labels, and {known.value:.2f} on the "
-        "data that it was validated on: either these frames are of another kind, or their labels are of another class "
-        "or of other frames. Look at some of them before you use the new model."
+        f"The model that it started from scores {name} {before.value:.2f} on these labels, and {known.value:.2f} on "
+        "the data that it was validated on: either these frames are of another kind, or their labels are of another "
+        "class or of other frames. Look at some of them before you use the new model."
     )
 
 

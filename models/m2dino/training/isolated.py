@@ -4,8 +4,8 @@ Its embedding, its head, a decoder of its own and an expert of its own in every 
 the task-free half of the network is run once per picture and kept, and every other task's output stays the same to the
 last bit.
 
-First the head and the decoder learn, from what the frozen encoder says of each picture, which is kept, too: a step costs
-a fraction of the network. Then the experts and the embedding join them. In that order a few frames distort the
+First the head and the decoder learn, from what the frozen encoder says of each picture, which is kept, too: a step
+costs a fraction of the network. Then the experts and the embedding join them. In that order a few frames distort the
 features less (Kumar et al., arXiv 2202.10054).
 """
 
