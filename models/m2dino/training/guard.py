@@ -90,8 +90,7 @@ def compare(before: TaskScores, after: TaskScores, seed: int = 0) -> Change | No
     difference = Resampling(groups, seed).mean(table)
     if not difference.n:
         return None
-    known = ~np.isnan(table).all(axis=1)
-    subjects = len({group for group, kept in zip(groups, known, strict=True) if kept})
+    subjects = len({group for group, row in zip(groups, table, strict=True) if not np.isnan(row).all()})
     sign = -1.0 if task.type == "regression" else 1.0
     trifle = TRIFLE * (old.value if task.type == "regression" else 1.0)
     low, high = sorted((sign * difference.low, sign * difference.high))

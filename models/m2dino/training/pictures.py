@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from m2dino.data.augment import Augmentation
+from m2dino.data.letterbox import Letterbox
 from m2dino.data.records import Record
 from m2dino.data.samples import SampleMaker, letterboxed
 from m2dino.data.store import Store
@@ -136,7 +137,7 @@ class Pictures:
     @torch.no_grad()
     def _made(self, orders: Sequence[Order]) -> list[tuple[Prefix, Tensor]]:
         samples = []
-        last: tuple[Record, tuple[Tensor, object]] | None = None
+        last: tuple[Record, tuple[Tensor, Letterbox]] | None = None
         for record, seed in orders:
             assert record.value is not None
             if last is None or last[0] is not record:
