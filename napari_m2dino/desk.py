@@ -228,14 +228,8 @@ class Desk(QObject):
         if not (result.show(self.viewer) if result is self.result else self._show_aside(result)):
             return
         session = result.session
-        known = {}
-        for frame in range(len(session.loop)):
-            value = session.saved_value(frame)
-            if value is None and not session.is_decided(frame):
-                proposal = session.proposal(frame)
-                value = proposal.value if proposal else None
-            if value is not None:
-                known[frame] = value
+        # What a look at a frame compares with: a rejected frame shows what was rejected, or it would count as changed.
+        known = {frame: value for frame in range(len(session.loop)) if (value := session.base(frame)) is not None}
         if known:
             result.write(known)
         if drawn := session.contents():

@@ -209,3 +209,24 @@ def test_layers_deleted_or_given_other_data_lose_nothing(echo_dock: M2DinoDock, 
     assert "Label 9" in dock.message.text()
     press(dock, "Control-Z")
     assert np.array_equal(desk.result.layer.data[5], painted)
+
+
+def test_a_rejected_frame_is_rejected_still_when_the_loop_is_opened_again(
+    echo_dock: M2DinoDock, hand: Any, open_dock: Callable[[], M2DinoDock], qtbot: QtBot
+) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    hand.predict_all(dock)
+    desk.go_to(3)
+    hand.click(dock.review.reject)
+    qtbot.waitUntil(lambda: dock.workshop.autosave.unkept == 0, timeout=5000)
+    qtbot.wait(1000)
+    dock.viewer.close()
+    second = open_dock()
+    hand.click(second.resume.go)
+    desk = second.workshop.desk
+    qtbot.waitUntil(lambda: desk.session is not None and desk.session.is_decided(3), timeout=20_000)
+    desk.go_to(3)
+    qtbot.wait(300)
+    desk.go_to(5)
+    qtbot.wait(300)
+    assert desk.session.state(3) is FrameState.REJECTED
