@@ -105,15 +105,15 @@ def train(
     if pretrained and weights is not None:
         raise UsageError("Give --pretrained or --weights, not both.")
     given = pretrained or weights is not None
+    usual_lr, usual_decay = TrainSettings.encoder_rates(given)
     settings = TrainSettings(
         minutes=minutes,
         epochs=30.0 if minutes is None and epochs is None else epochs,
         batch_size=batch_size,
         seed=seed,
-        # What is pretrained needs less, and the less the deeper it lies.
-        encoder_lr=lr if lr is not None else 1e-4 if given else 6e-4,
+        encoder_lr=lr if lr is not None else usual_lr,
         head_lr=head_lr,
-        layer_decay=layer_decay if layer_decay is not None else 0.85 if given else 1.0,
+        layer_decay=layer_decay if layer_decay is not None else usual_decay,
         alpha=alpha,
         co_labelled=co_labelled,
         tasks_per_step=tasks_per_step,

@@ -20,8 +20,9 @@ FORMAT = "m2dino-checkpoint"
 FORMAT_VERSION = 1
 NOTICE = "For research and for trying the software; not for diagnosis or any other clinical use."
 
-# The metric that stands for a task in one line, and whether more of it is better.
+# The metric that stands for a task in one line, and those of which less is better.
 HEADLINE = {"segmentation": "DSC", "classification": "Accuracy", "detection": "IoU", "regression": "MRE"}
+LOWER_IS_BETTER = frozenset({"MRE"})
 _SHOWN = {"DSC": "Dice", "Accuracy": "accuracy", "IoU": "IoU", "MRE": "radial error"}
 
 

@@ -16,11 +16,11 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from m2dino.network.card import LOWER_IS_BETTER
 from m2dino.scoring.bootstrap import Resampling
 from m2dino.study.results import Figure
 
 Verdict = Literal["gain", "loss", "gain not shown", "loss not shown", "no change"]
-LOWER_IS_BETTER = frozenset({"MRE"})
 Interval = tuple[float, float]
 
 

@@ -21,7 +21,7 @@ from m2dino.study.plan import Run
 from m2dino.study.results import Result
 from m2dino.training import run as training
 from m2dino.training.data import TrainingData
-from m2dino.training.sampling import TaskSampler
+from m2dino.training.sampling import sampler_of
 from m2dino.training.settings import TrainSettings
 
 ALPHA = 0.0
@@ -46,15 +46,6 @@ class How:
     workers: int = 0
 
 
-def sampler(data: TrainingData, run: Run, frames: LabelledFrames) -> TaskSampler:
-    """Return the sampler that the run's training will use."""
-    rows: dict[str, list[int]] = {}
-    for index, row in enumerate(data.train):
-        rows.setdefault(row.task_id, []).append(index)
-    images = {row: image for image, own in frames.rows_by_image.items() for row in own}
-    return TaskSampler(rows, run.batch_size, run.seed, ALPHA, None, images)
-
-
 def settings(data: TrainingData, run: Run) -> TrainSettings:
     """Return the settings with which each task of a run is learnt in `run.steps` batches.
 
@@ -62,12 +53,12 @@ def settings(data: TrainingData, run: Run) -> TrainSettings:
     their mean, and the figures would not be of data that had no say.
     """
     labels = run.steps * run.batch_size * len(data.tasks)
-    given = run.start != "random"
+    encoder_lr, layer_decay = TrainSettings.encoder_rates(run.start != "random")
     return TrainSettings(
         epochs=labels / len(data.train),
         batch_size=run.batch_size,
-        encoder_lr=1e-4 if given else 6e-4,
-        layer_decay=0.85 if given else 1.0,
+        encoder_lr=encoder_lr,
+        layer_decay=layer_decay,
         alpha=ALPHA,
         checks=0,
         seed=run.seed,
@@ -147,7 +138,7 @@ def execute(
 
 def _label_updates(data: TrainingData, run: Run, steps: int) -> dict[str, int]:
     """Count the labels of each task that the run's batches held: they follow from its seed alone."""
-    drawn = sampler(data, run, LabelledFrames(data.train, data.tasks, 32))
+    drawn = sampler_of(LabelledFrames(data.train, data.tasks, 32), settings(data, run))
     counts = dict.fromkeys(run.tasks, 0)
     for batch in drawn.batches(0, steps):
         for task in batch.tasks:

@@ -16,6 +16,7 @@ from torch import Tensor
 from m2dino.data.samples import GroupKey, LabelledFrames, collate_groups
 from m2dino.training.bundles import bundle
 from m2dino.training.colabelled import SharedForward
+from m2dino.training.sampling import rows_of_task
 from m2dino.training.scores import answers, overall, task_score
 from m2dino.training.settings import TrainSettings
 
@@ -56,12 +57,9 @@ class HeldOut:
 
     def __init__(self, frames: LabelledFrames, per_task: int) -> None:
         self.frames = frames
-        rows: dict[str, list[int]] = {}
-        for index, row in enumerate(frames.rows):
-            rows.setdefault(row.task_id, []).append(index)
         chosen = {
             task: [own[int(i)] for i in np.linspace(0, len(own) - 1, min(per_task, len(own)))]
-            for task, own in rows.items()
+            for task, own in rows_of_task(frames).items()
         }
         image_of = {row: image for image, own in frames.rows_by_image.items() for row in own}
         placed: list[tuple[float, tuple[str, ...], list[GroupKey]]] = []

@@ -114,11 +114,10 @@ def finetune(
             result = learn_shared(trial, store, data, rows, settings, device, on_progress, should_stop)
             steps, stopped = result.steps, result.stopped
             trial = Model(net, trial.card, trial.device, base)
-            # Told to stop, the person waits: the task alone is measured.
             new = score_heldout(trial, store, data)
         after = {} if new is None else {task_id: new}
-        if rows is not None:
-            after |= score_replay(trial, rows, on_progress, never_stop if not stopped else should_stop)
+        if rows is not None and not stopped:  # stopped, the person waits: the task alone is measured
+            after |= score_replay(trial, rows, on_progress)
         net.cpu()
     finally:
         give_back(trial.device)

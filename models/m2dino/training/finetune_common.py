@@ -9,7 +9,7 @@ import numpy as np
 
 from m2dino.data.store import Store
 from m2dino.metrics import Metric, judged
-from m2dino.network.card import HEADLINE, ModelCard
+from m2dino.network.card import HEADLINE, LOWER_IS_BETTER, ModelCard
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
 from m2dino.scoring.cases import Case, named_class
@@ -143,4 +143,4 @@ def goodness(scores: TaskScores | None) -> float:
     metric = None if scores is None else headline(scores)
     if scores is None or metric is None or not np.isfinite(metric.value):
         return -np.inf
-    return -metric.value if scores.task.type == "regression" else metric.value
+    return -metric.value if HEADLINE[scores.task.type] in LOWER_IS_BETTER else metric.value

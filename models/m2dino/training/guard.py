@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from m2dino.metrics import Metric, judged
-from m2dino.network.card import HEADLINE, MetricValue
+from m2dino.network.card import HEADLINE, LOWER_IS_BETTER, MetricValue
 from m2dino.scoring.bootstrap import Floats, Resampling
 from m2dino.scoring.image_figures import ImageFigures
 from m2dino.scoring.task_scores import TaskScores
@@ -91,8 +91,8 @@ def compare(before: TaskScores, after: TaskScores, seed: int = 0) -> Change | No
     if not difference.n:
         return None
     subjects = len({group for group, row in zip(groups, table, strict=True) if not np.isnan(row).all()})
-    sign = -1.0 if task.type == "regression" else 1.0
-    trifle = TRIFLE * (old.value if task.type == "regression" else 1.0)
+    sign, unit = (-1.0, old.value) if metric in LOWER_IS_BETTER else (1.0, 1.0)
+    trifle = TRIFLE * unit
     low, high = sorted((sign * difference.low, sign * difference.high))
     fall = -sign * difference.value
     sure = math.isnan(low) or high < 0 or _left(old, new.value, sign)
@@ -136,7 +136,7 @@ def doubt(name: str, known: MetricValue | None, before: Metric | None) -> str:
     """
     if known is None or before is None or not math.isfinite(before.value):
         return ""
-    if not (before.value > 4 * known.value if name == "MRE" else before.value < known.value / 2):
+    if not (before.value > 4 * known.value if name in LOWER_IS_BETTER else before.value < known.value / 2):
         return ""
     return (
         f"The model that it started from scores {name} {before.value:.2f} on these labels, and {known.value:.2f} on "

@@ -33,7 +33,7 @@ from m2dino.training.colabelled import SharedForward
 from m2dino.training.losses import alone, class_weights, loss_of
 from m2dino.training.parameters import parameter_groups, schedule
 from m2dino.training.run_folder import RunFolder
-from m2dino.training.sampling import Batch, TaskSampler
+from m2dino.training.sampling import Batch, TaskSampler, rows_of_task, sampler_of
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import load_state, read_about, save_state
 from m2dino.values import ClassProbabilities
@@ -153,18 +153,8 @@ class _Loop:
         self.state_file, self.signature = state_file, signature
         self.folder = folder if fabric.is_global_zero else None
         self.part = processes.part_of(settings.batch_size, fabric)
-        rows = _rows_of_task(frames)
-        images = {row: image for image, own in frames.rows_by_image.items() for row in own}
-        self.sampler = TaskSampler(
-            rows,
-            settings.batch_size,
-            settings.seed,
-            settings.alpha,
-            shares,
-            images if settings.co_labelled else None,
-            settings.tasks_per_step,
-        )
-        self.weights_of_classes = _class_weights(frames, rows, settings.losses.class_balance)
+        self.sampler = sampler_of(frames, settings, shares)
+        self.weights_of_classes = _class_weights(frames, settings.losses.class_balance)
         self.named = {name: p for name, p in net.named_parameters() if p.requires_grad}
         self.optimizer = AdamW(parameter_groups(net, settings))
         self.forward = SharedForward(net)
@@ -417,10 +407,10 @@ class _Steps:
         return (list(batch.keys[self.part]) for batch in self.sampler.batches(self.first, self.last))
 
 
-def _class_weights(frames: LabelledFrames, rows: Mapping[str, Sequence[int]], balance: float) -> dict[str, Tensor]:
+def _class_weights(frames: LabelledFrames, balance: float) -> dict[str, Tensor]:
     """Return the weights of the classes of each classification task; none where they are not balanced."""
     weights = {}
-    for task_id, own in rows.items() if balance else ():
+    for task_id, own in rows_of_task(frames).items() if balance else ():
         task = frames.tasks[task_id]
         if task.type == "classification":
             counts = Counter(_class_of(frames.rows[index]) for index in own)
@@ -436,10 +426,3 @@ def _class_of(row: Row | CorrectedFrame) -> int:
 
 def _leave_interrupts_to_the_parent(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _rows_of_task(frames: LabelledFrames) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {}
-    for index, row in enumerate(frames.rows):
-        rows.setdefault(row.task_id, []).append(index)
-    return rows

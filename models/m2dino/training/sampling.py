@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from m2dino.data.samples import GroupKey
+from m2dino.data.samples import GroupKey, LabelledFrames
 from m2dino.training.bundles import bundle
 from m2dino.training.rates import rates
+from m2dino.training.settings import TrainSettings
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,30 @@ class TaskSampler:
         """Yield the batches of the steps first to last - 1."""
         for step in range(first, last):
             yield self.batch(step)
+
+
+def rows_of_task(frames: LabelledFrames) -> dict[str, list[int]]:
+    """Return the indices of the rows of each task, in order."""
+    rows: dict[str, list[int]] = {}
+    for index, row in enumerate(frames.rows):
+        rows.setdefault(row.task_id, []).append(index)
+    return rows
+
+
+def sampler_of(
+    frames: LabelledFrames, settings: TrainSettings, shares: Mapping[str, float] | None = None
+) -> TaskSampler:
+    """Return the sampler of a training on `frames`, whose batches follow from the settings alone."""
+    images = {row: image for image, own in frames.rows_by_image.items() for row in own}
+    return TaskSampler(
+        rows_of_task(frames),
+        settings.batch_size,
+        settings.seed,
+        settings.alpha,
+        shares,
+        images if settings.co_labelled else None,
+        settings.tasks_per_step,
+    )
 
 
 def _wanted(rows_of_task: Mapping[str, Sequence[int]], alpha: float, shares: Mapping[str, float]) -> dict[str, float]:

@@ -133,6 +133,14 @@ class TrainSettings:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @staticmethod
+    def encoder_rates(given: bool) -> tuple[float, float]:
+        """Return (encoder_lr, layer_decay) for an encoder from given weights, or from random ones.
+
+        What is pretrained needs less, and the less the deeper it lies.
+        """
+        return (1e-4, 0.85) if given else (6e-4, 1.0)
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainSettings:
         return cls(**{**data, "losses": LossSettings(**data.get("losses", {}))})
