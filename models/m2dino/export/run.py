@@ -11,6 +11,7 @@ from m2dino.deid.whole import refuse_existing, whole_folder
 from m2dino.errors import ExportError, UsageError
 from m2dino.export.annotated import AnnotatedLoop, Annotation
 from m2dino.export.identity import PatientOptions
+from m2dino.extras import require
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.tasks import Task
 from m2dino.values import TaskType
@@ -102,9 +103,7 @@ def export_annotations(
     if to not in FORMATS:
         raise UsageError(f"{to!r} is no format; choose one of {', '.join(FORMATS)}.")
     if to.startswith("dicom"):
-        from m2dino.export.highdicom_needed import require_highdicom
-
-        require_highdicom()
+        require("highdicom", "dicom-export", "DICOM SEG and SR need")
     refuse_existing(target)
     kept, left_out, missing = _writable([loop for loop in loops if loop.frames], to)
     if not kept:

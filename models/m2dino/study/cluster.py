@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m2dino.errors import MissingExtraError, StudyError
+from m2dino.errors import StudyError
+from m2dino.extras import require
 from m2dino.progress import OnProgress, ShouldStop
 from m2dino.study.data import StudyData
 from m2dino.study.execute import How, execute
@@ -31,16 +32,6 @@ ANSWER_S = 10
 WAIT_S = 0.5
 LOOK_S = 1.0
 _one_at_a_time = threading.Lock()
-
-
-def require_distributed() -> None:
-    """Raise `MissingExtraError` where dask.distributed is not installed."""
-    try:
-        import distributed  # noqa: F401  # only whether it is there
-    except ImportError:
-        raise MissingExtraError(
-            'Several workers need the package distributed: pip install "napari-m2dino[distributed]".'
-        ) from None
 
 
 class Workers:
@@ -59,7 +50,7 @@ class Workers:
     """
 
     def __init__(self, address: str = "", count: int = 1) -> None:
-        require_distributed()
+        require("distributed", "distributed", "Several workers need")
         self.address, self.count = address, count
 
     def __call__(self, todo: Todo, on_progress: OnProgress, should_stop: ShouldStop) -> None:
