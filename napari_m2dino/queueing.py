@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from m2dino.queueing.diversity import k_centre
 from m2dino.queueing.jumps import Jump, jump_of
@@ -42,22 +42,25 @@ class ReviewQueue:
         session = self.desk.session
         if session is None:
             return ""
-        states, numbers = session.states(), ranks(session, self.order)
+        apart = _different(session) if self.order == "diversity" else {}
+        states, numbers = session.states(), ranks(session, self.order, apart)
         waiting = queue(states, numbers, self.order)
         if frame not in waiting:
             return ""
         jump = _jump(session, frame)
-        reasons = (
-            [] if numbers[frame] is None and self.order != "index" else [_reason(session, frame, self.order, jump)]
-        )
+        told = numbers[frame] is not None or self.order == "index"
+        reasons = [_reason(session, frame, self.order, jump, apart.get(frame, 0.0))] if told else []
         if jump is not None and jump.score >= NOTABLE_JUMP and self.order != "jump":
             reasons.append(f"{jump.words} against its neighbours")
         place = f"{waiting.index(frame) + 1} of {len(waiting)} in the queue"
         return "; ".join([place, *(reason for reason in reasons if reason)])
 
 
-def ranks(session: LoopSession, order: str) -> Sequence[float | None]:
-    """Return a number for each frame, the lowest to be looked at first; None where there is no telling."""
+def ranks(session: LoopSession, order: str, apart: Mapping[int, float] | None = None) -> Sequence[float | None]:
+    """Return a number for each frame, the lowest to be looked at first; None where there is no telling.
+
+    `apart` is what `_different` returns, where that is known already: it is dear on long loops.
+    """
     frames = range(len(session.loop))
     if order == "jump":
         jumps = [_jump(session, frame) for frame in frames]
@@ -65,7 +68,7 @@ def ranks(session: LoopSession, order: str) -> Sequence[float | None]:
     if order == "entropy":
         return [-session.insights[frame].entropy if frame in session.insights else None for frame in frames]
     if order == "diversity":
-        found = _different(session)
+        found = _different(session) if apart is None else apart
         places = {frame: place / (len(found) + 1) for place, frame in enumerate(found)}
         return [places.get(frame) for frame in frames]
     if order == "random":
@@ -88,13 +91,13 @@ def _jump(session: LoopSession, frame: int) -> Jump | None:
     return jump_of(frame, shapes, min(session.loop.height, session.loop.width))
 
 
-def _reason(session: LoopSession, frame: int, order: str, jump: Jump | None) -> str:
+def _reason(session: LoopSession, frame: int, order: str, jump: Jump | None, apart: float) -> str:
     if order == "jump":
         return f"{jump.words} against its neighbours" if jump else ""
     if order == "entropy":
         return f"experts divided by {session.insights[frame].entropy:.2f} of 1"
     if order == "diversity":
-        return f"differs by {_different(session).get(frame, 0.0):.3f} from the frames before it in the queue"
+        return f"differs by {apart:.3f} from the frames before it in the queue"
     if order == "random":
         return "drawn at random"
     if order == "index":
