@@ -13,17 +13,17 @@ from m2dino.correct.interpolation import interpolate
 from m2dino.errors import M2DinoError, UsageError
 from m2dino.progress import OnProgress, ShouldStop
 from m2dino.values import Prediction, Value
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_m2dino.applying import propose
 from napari_m2dino.desk import Desk
 from napari_m2dino.errand import Ending, Errand, Work
 from napari_m2dino.gaps import gaps_at, neighbours
+from napari_m2dino.handfuls import Handfuls
 from napari_m2dino.layers import is_blank
 from napari_m2dino.origins import carried_from, interpolated_between
 from napari_m2dino.result_layers import ResultLayer
 
-PUT_EVERY_MS = 120
 WEAK = 0.3
 """Confidence below which what is carried is no better than a good model's: it does not replace a proposal."""
 REACHES = (4, 8, 16, 32)
@@ -50,20 +50,15 @@ class Carrying(QObject):
         self.reach = 8
         self.errand = Errand("m2dino carrying")
         self.errand.changed.connect(self.changed)
-        self.errand.handed.connect(self._take)
         self.errand.ended.connect(self._ended)
-        self._target: ResultLayer | None = None
-        self._arrived: list[Prediction] = []
+        self._handfuls = Handfuls(desk, self._put, self.errand.cancel)
+        self.errand.handed.connect(self._handfuls.take)
         self._put_on: dict[int, float] = {}
         self._spared = 0
-        self._put_soon = QTimer(self)
-        self._put_soon.setSingleShot(True)
-        self._put_soon.setInterval(PUT_EVERY_MS)
-        self._put_soon.timeout.connect(self._put)
 
     def close(self) -> None:
         """Stop the clock and the thread; safe to call twice."""
-        self._put_soon.stop()
+        self._handfuls.close()
         self.errand.close()
 
     def cancel(self) -> None:
@@ -116,25 +111,13 @@ class Carrying(QObject):
         self._begin(result, _fill(result.task.id, gaps, keys), "filling in")
 
     def _begin(self, result: ResultLayer, work: Work, doing: str) -> None:
-        self._target, self._arrived, self._put_on, self._spared = result, [], {}, 0
+        self._handfuls.begin(result)
+        self._put_on, self._spared = {}, 0
         self.desk.tell(f"{doing[:1].upper()}{doing[1:]}…")
         self.errand.start(work, doing)
 
     # -- what arrives ------------------------------------------------------------------------------------------------
-    def _take(self, prediction: Prediction) -> None:
-        self._arrived.append(prediction)
-        if not self._put_soon.isActive():
-            self._put_soon.start()
-
-    def _put(self) -> None:
-        result, arrived = self._target, self._arrived
-        self._arrived = []
-        if result is None or not arrived:
-            return
-        if not self.desk.shows(result.loop):
-            self.errand.cancel()  # the loop was closed meanwhile
-            return
-        self.desk.show_result(result)
+    def _put(self, result: ResultLayer, arrived: list[Prediction]) -> None:
         weak = {one.frame for one in arrived if one.confidence < WEAK and result.session.maker(one.frame)}
         self._spared += len(weak)
         arrived = [one for one in arrived if one.frame not in weak]
@@ -144,11 +127,10 @@ class Carrying(QObject):
             self.arrived.emit()
 
     def _ended(self, ending: Ending) -> None:
-        self._put_soon.stop()
-        self._put()
+        self._handfuls.flush()
         frames, notes = sorted(self._put_on), list(ending.result or [])
-        if frames and self._target is not None:
-            self.acted.emit(self._target, frames)
+        if frames:
+            self.acted.emit(self._handfuls.target, frames)
         if self._spared:
             on = "1 frame" if self._spared == 1 else f"{self._spared} frames"
             notes.insert(0, f"On {on} it was hard to follow, so what had been proposed there stays.")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from m2dino.values import Prediction
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
-from napari_m2dino.applying import is_persons
+from napari_m2dino.applying import is_persons, propose
 from napari_m2dino.desk import Desk
+from napari_m2dino.handfuls import PUT_EVERY_MS, Handfuls
 from napari_m2dino.image_area import ImageArea
 from napari_m2dino.jobs import Outcome, PredictionJobs, Progress
 from napari_m2dino.result_layers import ResultLayer
-
-PUT_EVERY_MS = 120
 
 
 class Predicting(QObject):
@@ -37,14 +36,10 @@ class Predicting(QObject):
         self.progress: Progress | None = None
         self.device = ""
         self._generation = -1
-        self._target: ResultLayer | None = None
         self._kept: set[int] = set()
         self._model_failed = ""
-        self._arrived: list[Prediction] = []
         self._first = True
-        self._put_soon = QTimer(self)
-        self._put_soon.setSingleShot(True)
-        self._put_soon.timeout.connect(self._put)
+        self._handfuls = Handfuls(desk, self._put, jobs.cancel)
         self._told: dict[int, tuple[Any, Any]] = {}
         jobs.told.connect(self._hear)
         jobs.predicted.connect(self._take)
@@ -99,8 +94,8 @@ class Predicting(QObject):
             what = f"Frame {frames[0]} is" if len(frames) == 1 else "All frames are"
             desk.tell(f"{what} already reviewed or changed by you, and stays as it is. Take it back to predict anew.")
             return
-        self._target, self._kept = desk.result, kept
-        self._arrived, self._first = [], True
+        self._handfuls.begin(desk.result)
+        self._kept, self._first = kept, True
         self._told = {}
         self.running, self.progress = True, None
         todo = tuple(frame for frame in frames if frame not in kept)
@@ -115,34 +110,20 @@ class Predicting(QObject):
     def _take(self, generation: int, prediction: Prediction) -> None:
         if generation != self._generation:
             return
-        self._arrived.append(prediction)
-        if not self._put_soon.isActive():
-            # The first is put at once, those that follow in handfuls: a layer's update costs much the same for both.
-            self._put_soon.start(0 if self._first else PUT_EVERY_MS)
-            self._first = False
+        # Somebody waits for the first, so it is put at once.
+        self._handfuls.take(prediction, 0 if self._first else PUT_EVERY_MS)
+        self._first = False
 
-    def _put(self) -> None:
+    def _put(self, result: ResultLayer, arrived: list[Prediction]) -> None:
         """Put what has arrived on the layer, but for frames that a person has touched meanwhile."""
-        result, arrived = self._target, self._arrived
-        self._arrived = []
-        if result is None or not arrived:
-            return
-        if not self.desk.shows(result.loop):
-            self.jobs.cancel()  # the loop was closed meanwhile
-            return
-        self.desk.show_result(result)
-        touched = {prediction.frame for prediction in arrived if is_persons(result, prediction.frame)}
-        self._kept |= touched
-        fresh = [prediction for prediction in arrived if prediction.frame not in touched]
-        for prediction in fresh:
-            result.session.propose(prediction)
-            if (told := self._told.pop(prediction.frame, None)) is not None:
+        touched = propose(result, arrived)
+        self._kept |= set(touched)
+        for frame in (prediction.frame for prediction in arrived if prediction.frame not in touched):
+            if (told := self._told.pop(frame, None)) is not None:
                 insight, shape = told
-                result.session.note_shape(prediction.frame, shape)
+                result.session.note_shape(frame, shape)
                 if insight is not None:
-                    result.session.insights[prediction.frame] = insight
-        if fresh:
-            result.write({prediction.frame: prediction.value for prediction in fresh})
+                    result.session.insights[frame] = insight
         self.changed.emit()
         if result is self.desk.result:
             self.arrived.emit()
@@ -154,8 +135,7 @@ class Predicting(QObject):
     def _ended(self, outcome: Outcome) -> None:
         if outcome.generation != self._generation:
             return
-        self._put_soon.stop()
-        self._put()
+        self._handfuls.flush()
         self.running = False
         self.changed.emit()
         kept = f" {len(self._kept)} of yours kept as they were." if self._kept else ""

@@ -6,29 +6,23 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
-from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_m2dino.widgets.plot import Plot
 
 LOSS, FIGURE = "#f0a030", "#3fb56b"
 
 
-class LossPlot(QWidget):
+class LossPlot(Plot):
     """Two lines over the epochs: the loss, and the held-out figure, each on a scale of its own."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Training curve")
         self._losses: Sequence[tuple[float, float]] = ()
         self._figures: Sequence[tuple[float, float]] = ()
         self._name = ""
-        self._ink = QColor("grey")
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Training curve")
 
     def sizeHint(self) -> QSize:
         return QSize(200, 84)
-
-    def set_ink(self, colour: str) -> None:
-        self._ink = QColor(colour)
-        self.update()
 
     def show_run(
         self, losses: Sequence[tuple[float, float]], figures: Sequence[tuple[float, float]], name: str
@@ -38,16 +32,8 @@ class LossPlot(QWidget):
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = painter.font()
-        font.setPointSizeF(8.0)
-        painter.setFont(font)
         frame = QRectF(1, 16, self.width() - 2, self.height() - 18)
-        faint = QColor(self._ink)
-        faint.setAlpha(70)
-        painter.setPen(QPen(faint, 1))
-        painter.drawRect(frame)
+        painter = self._framed(frame)
         self._line(painter, frame, self._losses, LOSS)
         self._line(painter, frame, self._figures, FIGURE)
         head = QRectF(1, 0, self.width() - 2, 14)

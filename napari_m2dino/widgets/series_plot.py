@@ -7,36 +7,29 @@ from collections.abc import Mapping
 from m2dino.measure.cycle import Cycle
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_m2dino.figure_words import figure
+from napari_m2dino.widgets.plot import Plot
 from napari_m2dino.widgets.style import MOMENT_COLOURS
 
 LINE = "#4a9be8"
 _LEFT, _TOP, _BOTTOM = 4.0, 16.0, 14.0
 
 
-class SeriesPlot(QWidget):
+class SeriesPlot(Plot):
     """A line over the frames; gaps where frames have no value. Emits `chosen(frame)` on a click."""
 
     chosen = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("Figure over the frames")
         self._series: Mapping[int, float] = {}
         self._frames, self._current, self._unit = 1, 0, ""
         self._cycle: Cycle | None = None
-        self._ink = QColor("grey")
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setAccessibleName("Figure over the frames")
 
     def sizeHint(self) -> QSize:
         return QSize(200, 110)
-
-    def set_ink(self, colour: str) -> None:
-        self._ink = QColor(colour)
-        self.update()
 
     def show_series(self, series: Mapping[int, float], unit: str, frames: int, cycle: Cycle | None) -> None:
         """Show values by frame of a loop of `frames` frames, and where its cavity is largest and smallest."""
@@ -56,16 +49,8 @@ class SeriesPlot(QWidget):
         return min(max(round(share * (self._frames - 1)), 0), self._frames - 1)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = painter.font()
-        font.setPointSizeF(8.0)
-        painter.setFont(font)
         area = QRectF(_LEFT, _TOP, self.width() - 2 * _LEFT, self.height() - _TOP - _BOTTOM)
-        faint = QColor(self._ink)
-        faint.setAlpha(70)
-        painter.setPen(QPen(faint, 1))
-        painter.drawRect(area)
+        painter = self._framed(area)
         if not self._series:
             painter.setPen(self._ink)
             painter.drawText(area, Qt.AlignmentFlag.AlignCenter, "nothing to measure yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -246,10 +247,13 @@ def test_what_was_hard_to_follow_does_not_replace_a_proposal(echo_dock: M2DinoDo
     size = (desk.loop.height, desk.loop.width)
     hand.click(dock.review.new_label)
     propose(desk.result, [Prediction(7, desk.task.id, drawn(size, 90, 90, 20), 0.9, "a model")])
-    carrying._begin(desk.result, lambda _progress, _stop, _hand: [], "carrying")
-    for frame, confidence in ((6, 0.2), (7, 0.2), (8, 0.8)):
-        maker = carried_from(5)
-        carrying._take(Prediction(frame, desk.task.id, drawn(size, 100, 150, 30), confidence, maker))
+
+    def work(_progress: Any, _stop: Any, hand_over: Callable[[Prediction], None]) -> list[str]:
+        for frame, confidence in ((6, 0.2), (7, 0.2), (8, 0.8)):
+            hand_over(Prediction(frame, desk.task.id, drawn(size, 100, 150, 30), confidence, carried_from(5)))
+        return []
+
+    carrying._begin(desk.result, work, "carrying")
     done(dock, hand)
     assert [desk.session.maker(frame) for frame in (6, 7, 8)] == [carried_from(5), "a model", carried_from(5)]
     assert "On 1 frame it was hard to follow" in dock.message.text()
