@@ -110,6 +110,24 @@ class TooLittleDataError(TrainingError):
     """There are too few labelled frames to train and to validate."""
 
 
+class LineageError(M2DinoError):
+    """A model cannot be taken into use, kept aside or gone back to."""
+
+
+class HarmError(LineageError):
+    """The guard speaks against a model: it is taken into use only by a person who says that it shall be all the same.
+
+    Attributes
+    ----------
+    said : list of str
+        What it holds against the model, a sentence each.
+    """
+
+    def __init__(self, message: str, said: list[str]) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 class DeviceError(M2DinoError):
     """The asked-for device is not there."""
 

@@ -92,6 +92,7 @@ def _run(
     should_stop: ShouldStop,
 ) -> FinetuneResult:
     from m2dino.data.store import Store
+    from m2dino.lineage import record_trained
     from m2dino.network.card import bundled_checkpoint
     from m2dino.network.config import PRESETS
     from m2dino.training.finetune import FinetuneSettings, finetune
@@ -101,7 +102,7 @@ def _run(
         raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
     settings = FinetuneSettings() if steps is None else FinetuneSettings(steps=steps)
     with Store.open(store) as opened:
-        return finetune(
+        result = finetune(
             opened,
             task,
             base,
@@ -114,6 +115,8 @@ def _run(
             on_progress=on_progress,
             should_stop=should_stop,
         )
+    record_trained(store, out, base, train=result.train, heldout=result.heldout, loops=result.loops)
+    return result
 
 
 def _emit(event: str, **fields: Any) -> None:
