@@ -60,9 +60,7 @@ def test_promote_keep_aside_and_roll_back(dataset: Path, base: Path, tuned: Tune
     assert kinds == ["trained"] * 3 + ["promoted", "kept aside", "promoted", "rolled back", "rolled back", "promoted"]
 
 
-def test_promoting_twice_is_once_and_the_model_in_use_is_not_kept_aside(
-    dataset: Path, base: Path, tuned: Tuned
-) -> None:
+def test_promoting_twice_is_once_and_what_is_in_use_is_not_aside(dataset: Path, base: Path, tuned: Tuned) -> None:
     file = tuned("m1", 1)
     assert promote(dataset, file) == promote(dataset, file)
     with pytest.raises(LineageError, match="in use"):

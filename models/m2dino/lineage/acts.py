@@ -132,4 +132,7 @@ def _read(connection: sqlite3.Connection, folder: Path) -> list[Act]:
     if not connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'acts'").fetchone()[0]:
         return []
     rows = connection.execute("SELECT kind, model, file, other, other_file, note, at FROM acts ORDER BY number")
-    return [Act(*row[:5], note=json.loads(row[5]), at=row[6]) for row in rows]
+    return [
+        Act(kind, model, file, other, other_file, json.loads(note), at)
+        for kind, model, file, other, other_file, note, at in rows
+    ]

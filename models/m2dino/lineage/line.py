@@ -135,9 +135,9 @@ def read_lineage(dataset: Path) -> Lineage:
     made = {act.model: act for act in acts if act.kind == "trained"}
     files: dict[str, Path] = {}
     for act in acts:
-        for name, file in ((act.other, act.other_file), (act.model, act.file)):
-            if name and file:
-                files.setdefault(name, _path(folder, file))
+        for name, place in ((act.other, act.other_file), (act.model, act.file)):
+            if name and place:
+                files.setdefault(name, _path(folder, place))
     cards = {name: _card(file, name) for name, file in files.items()}
     for file in sorted(folder.glob("*.safetensors")):
         with contextlib.suppress(M2DinoError):
