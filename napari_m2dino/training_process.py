@@ -13,7 +13,13 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
-STOP_GRACE_MS = 4000
+STOP_GRACE_MS = 1600
+"""A cancelled training has ended within two seconds: by itself with its best state, or else without."""
+
+
+def report_folder(checkpoint: Path) -> Path:
+    """Return where the report on a fine-tuned checkpoint lies: beside it."""
+    return checkpoint.with_suffix(".report")
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Job:
             *("-m", "m2dino", "finetune", str(self.dataset)),
             *("--task", self.task_id, "--checkpoint", str(self.checkpoint)),
             *("--form", "isolated", "-o", str(self.output), "--json-lines"),
+            *("--report", str(report_folder(self.output))),
         ]
 
 
