@@ -148,8 +148,10 @@ class Desk(QObject):
         """Hide the layers of other loops, which would lie over this one, and fit the view to it."""
         for layer in self.viewer.layers:
             other = loop_of(layer)
-            if other is not None and (other is not loop or result_of(layer) is None):
-                layer.visible = other is loop
+            # Said again, what is so already would be drawn again: seconds, with many loops.
+            wanted = other is loop
+            if other is not None and (not wanted or result_of(layer) is None) and layer.visible != wanted:
+                layer.visible = wanted
         if loop is not None:
             # The slider is as long as the longest loop: past the end of this one there is nothing to see.
             go_to_frame(self.viewer, current_frame(self.viewer, len(loop)))
