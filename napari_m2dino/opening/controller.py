@@ -16,6 +16,7 @@ from qtpy.QtWidgets import QDialog, QWidget
 
 from napari_m2dino.background import BackgroundThread
 from napari_m2dino.errors import Level, explain
+from napari_m2dino.napari_compat import chosen_in_window
 from napari_m2dino.opening.finding import Choices, Look, Survey, by_choices, in_words, look, survey, worth_telling
 from napari_m2dino.opening.showing import Showing
 from napari_m2dino.widgets.axis_dialog import AxisDialog
@@ -87,7 +88,7 @@ class Opening(QObject):
     def open(self, paths: Iterable[Path]) -> None:
         """Open every loop of all paths; where a folder or a table of contents holds several, ask which.
 
-        What is asked for before the event loop turns again is one request: napari hands over dropped files one by one.
+        What is asked for before napari, or a person, is done with handing over is one request.
         """
         wanted = list(paths)
         last = self._requests[-1] if self._requests and self._soon.isActive() else None
@@ -126,6 +127,10 @@ class Opening(QObject):
     # -- what paths hold ---------------------------------------------------------------------------------------------
     def _next(self) -> None:
         if self._busy or self._closed:
+            return
+        if chosen_in_window():
+            # Between two dropped files napari lets the event loop turn: more are to come.
+            self._soon.start()
             return
         if not self._requests:
             self.idle.emit()

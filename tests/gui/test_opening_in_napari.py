@@ -214,14 +214,12 @@ def test_files_dropped_without_the_dock_open_one_a_turn_and_say_how_many(
 ) -> None:
     paths = [jpeg_loop(tmp_path / f"{k}.dcm", moving_square(k + 2)) for k in range(5)]
     # What napari's canvas does with dropped files, the reader already chosen: it would ask in a dialog of its own.
-    take = viewer.window._qt_viewer._qt_open
+    take, window = viewer.window._qt_viewer._qt_open, viewer.window._qt_window
     seen: list[tuple[int, str]] = []
-    clock = QTimer()
+    clock = QTimer(window)
     clock.timeout.connect(
         lambda: seen.extend(
-            (len(viewer.layers), one.bar.text())
-            for one in viewer.window._qt_window.findChildren(OpeningBar)
-            if one.isVisible()
+            (len(viewer.layers), x.bar.text()) for x in window.findChildren(OpeningBar) if x.isVisible()
         )
     )
     clock.start(0)
@@ -230,7 +228,8 @@ def test_files_dropped_without_the_dock_open_one_a_turn_and_say_how_many(
     assert [layer.data.shape[0] for layer in viewer.layers] == [2, 3, 4, 5, 6], "in the order of the files"
     assert [layer.visible for layer in viewer.layers] == [True, False, False, False, False]
     assert {(2, "Opening 3 of 5"), (4, "Opening 5 of 5")} <= set(seen)
-    qtbot.waitUntil(lambda: not viewer.window._qt_window.findChildren(OpeningBar), timeout=5_000)
+    qtbot.waitUntil(lambda: not window.findChildren(OpeningBar), timeout=5_000)
+    clock.stop()
 
 
 def test_a_file_opened_from_code_within_the_event_loop_is_returned(
