@@ -55,7 +55,7 @@ class Workshop(QObject):
         self.desk = Desk(viewer)
         self.opening = Opening(viewer, self.desk.tell, partial(main_window, viewer))
         self.tools = LoopTools(self.desk)
-        self.predicting = Predicting(self.desk, self.jobs, self.tools.area)
+        self.predicting = Predicting(self.desk, self.jobs)
         self.reviewing = Reviewing(self.desk, self.autosave)
         self.hand = HandTools(self.desk, lambda: self.autosave.folder, self.reviewing.choose_class)
         self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
