@@ -68,6 +68,8 @@ def pages(path: Path) -> Path:
 
 def film(path: Path) -> Path:
     codec = {".gif": "gif", ".webm": "libvpx", ".wmv": "wmv2", ".mpg": "mpeg2video", ".mpeg": "mpeg2video"}
+    if path.suffix.lower() in (".ts", ".m2ts", ".mts"):
+        return video(path, FRAMES, "mpeg2video")
     return video(path, FRAMES, codec.get(path.suffix.lower(), "mpeg4"))
 
 
