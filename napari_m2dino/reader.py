@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PathOrPaths = str | PathLike[str] | Sequence[str | PathLike[str]]
 LayerData = tuple[Any, ...]
+LONG_BYTES = 2**26
+"""Of more packed bytes than these, about a second's worth, a person is told how far it is."""
 NOTHING: list[LayerData] = [(None,)]
 """What napari takes to mean: read, and there is no layer to add."""
 
@@ -35,8 +37,8 @@ def read_or_ask(path: PathOrPaths) -> list[LayerData]:
     - In a script with a window: the same, but each file that cannot be read is told in the window, where napari would
       hide its sentence in a trace, and the others open.
     - While a person works in the window: what was dropped, or chosen in a dialog, and folders, tables of contents and
-      files whose frame axis is not known, are opened in the background, with a question where one is needed; their
-      layers come a moment later.
+      files whose frame axis is not known or that take long to unpack, are opened in the background, with a question
+      where one is needed; their layers come a moment later.
 
     Raises
     ------
@@ -67,7 +69,11 @@ def read_or_ask(path: PathOrPaths) -> list[LayerData]:
             later.append(one)
             continue
         try:
-            loops += open_named(one, problems.append)
+            opened = open_named(one, problems.append)
+            if asking and any(loop.bytes_to_unpack > LONG_BYTES for loop in opened):
+                later.append(one)
+            else:
+                loops += opened
         except AmbiguousLoopError:
             if not asking:
                 raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2dino.cine.loop import CineLoop
+from m2dino.errors import LoopError
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QDialog, QWidget
 
@@ -175,8 +176,24 @@ class Opening(QObject):
                 break
             if len(paths) > 1:
                 self._send("progressed", f"Reading {len(looks) + 1} of {len(paths)}", len(looks), len(paths))
-            looks.append(known.get(path) or look(path))
+            looks.append(self._ready(known.get(path) or look(path), stop))
         return looks
+
+    def _ready(self, found: Look, stop: threading.Event) -> Look:
+        """Unpack a packed loop, telling how far it is, so that its first frame does not hold up the window."""
+        if found.loop is None:
+            return found
+
+        def tell(done: int, total: int, text: str) -> None:
+            # In thousandths: Qt's bars count in 32 bits.
+            part = 1000 * done // max(total, 1)
+            self._send("progressed", f"{text}: {part // 10} %", part, 1000)
+
+        try:
+            found.loop.prepare(tell, stop.is_set)
+        except LoopError as error:
+            return Look(found.path, problem=str(error))
+        return found
 
     # -- which axis is time ------------------------------------------------------------------------------------------
     def _take_looks(self, looks: list[Look]) -> None:
@@ -191,11 +208,15 @@ class Opening(QObject):
 
     def _ask_axis(self) -> None:
         if not self._questions:
-            looks, answers = self._looks, dict(self._answers)
+            looks, answers, stop = self._looks, dict(self._answers), self._stop
             if not answers:
                 self._show(looks)
                 return
-            self._in_thread(lambda: self._send("_answered", [_with_axis(one, answers.get(one.path)) for one in looks]))
+            self._in_thread(
+                lambda: self._send(
+                    "_answered", [self._ready(_with_axis(one, answers.get(one.path)), stop) for one in looks]
+                )
+            )
             return
         choices, paths = self._questions.pop(0)
         dialog = AxisDialog(paths, choices, self._window())

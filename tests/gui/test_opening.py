@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
@@ -304,6 +305,24 @@ def test_stop_keeps_what_is_open_and_opens_no_more(dock: M2DinoDock, qtbot: QtBo
     assert len(dock.viewer.layers) == count
     open_and_wait(dock, qtbot, [jpeg_loop(tmp_path / "later.dcm", moving_square(7))])
     assert len(dock.viewer.layers) == count + 1, "the next is opened as ever"
+
+
+def test_a_packed_volume_says_how_far_it_is_and_a_damaged_one_what_is_wrong(
+    dock: M2DinoDock, qtbot: QtBot, tmp_path: Path
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (20, 1, 300, 400), np.uint8)
+    good, bad = tmp_path / "good.nii.gz", tmp_path / "bad.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=False), str(good))
+    bad.write_bytes(good.read_bytes()[:-8] + bytes(8))
+    words: list[str] = []
+    dock.workshop.opening.progressed.connect(lambda text, _done, _total: words.append(text))
+    open_and_wait(dock, qtbot, [good, bad])
+    assert frames_of(dock) == [20]
+    assert "Unpacking good.nii.gz: 100 %" in words
+    loop = loop_of(dock.viewer.layers[0])
+    assert loop is not None
+    assert loop.bytes_to_unpack == 0, "nothing is left that the window would wait for"
+    assert "bad.nii.gz is damaged" in dock.message.text()
 
 
 def test_requests_wait_for_each_other(dock: M2DinoDock, qtbot: QtBot, tmp_path: Path) -> None:
