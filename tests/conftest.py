@@ -7,3 +7,4 @@ import tempfile
 
 os.environ["M2DINO_CALIBRATIONS"] = tempfile.mkdtemp(prefix="m2dino-test-scales-")
 os.environ["M2DINO_STATE"] = tempfile.mkdtemp(prefix="m2dino-test-state-")
+os.environ["M2DINO_CACHE"] = tempfile.mkdtemp(prefix="m2dino-test-cache-")

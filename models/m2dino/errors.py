@@ -110,6 +110,18 @@ class TooLittleDataError(TrainingError):
     """There are too few labelled frames to train and to validate."""
 
 
+class OneClassError(TooLittleDataError):
+    """All labels are of one class: there is nothing to tell it from."""
+
+
+class NothingToReplayError(TrainingError):
+    """A fine-tune would change other tasks, and there is no data of them to keep them by."""
+
+
+class OtherTaskError(TrainingError):
+    """A checkpoint knows the task with another type or number of classes."""
+
+
 class DeviceError(M2DinoError):
     """The asked-for device is not there."""
 

@@ -129,12 +129,33 @@ def test_the_fingerprint_is_of_what_trains_in_any_order(case: Any, tmp_path: Pat
     assert prints[0] == prints[1]
 
 
-def test_a_held_out_frame_stays_held_out(store: Store) -> None:
-    store.fix_holdout("t", {("l1", 0): True, ("l1", 1): False})
-    store.fix_holdout("t", {("l1", 0): False, ("l1", 2): True})
-    store.fix_holdout("u", {("l1", 0): False})
-    assert store.holdout("t") == {("l1", 0): True, ("l1", 1): False, ("l1", 2): True}
-    assert store.holdout("u") == {("l1", 0): False}
+def test_a_held_out_frame_stays_held_out(case: Any, store: Store) -> None:
+    task = case.tasks["segmentation"]
+    for index in range(3):
+        store.save(case.record("segmentation", index), case.frames[index], task)
+    keys = [(row.loop_id, row.frame) for row in store.training_rows(task.id)]
+    seen = []
+
+    def rule(held: bool) -> Any:
+        def decide(rows: Any, fixed: Any, groups: Any) -> dict[tuple[str, int], bool]:
+            seen.append((len(rows), dict(fixed), set(groups)))
+            return {(row.loop_id, row.frame): held for row in rows}
+
+        return decide
+
+    assert store.divide(task.id, rule(True))[1] == dict.fromkeys(keys, True)
+    store.save(case.record("segmentation", 3), case.frames[3], task)
+    later = {**dict.fromkeys(keys, True), (case.loop, 3): False}
+    assert store.divide(task.id, rule(False))[1] == later == store.holdout(task.id)
+    assert [(count, fixed) for count, fixed, _ in seen] == [(3, {}), (4, dict.fromkeys(keys, True))]
+
+    def refuse(rows: Any, fixed: Any, groups: Any) -> dict[tuple[str, int], bool]:
+        raise ValueError
+
+    store.save(case.record("segmentation", 4), case.frames[4], task)
+    with pytest.raises(ValueError):  # noqa: PT011 (the one above)
+        store.divide(task.id, refuse)
+    assert store.holdout(task.id) == later
 
 
 def test_a_task_may_be_renamed_but_not_change_its_kind(case: Any, store: Store) -> None:

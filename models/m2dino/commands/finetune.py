@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def finetune(
     store: Annotated[Path, typer.Argument(help="Dataset folder of corrections.")],
     task: Annotated[str, typer.Option(help="Task id.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Checkpoint to write.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Checkpoint to write.")] = None,
     checkpoint: Annotated[str, typer.Option(help="Checkpoint to start from; a bundled one by name.")] = "tiny",
     form: Annotated[
         Literal["isolated", "shared"],
@@ -44,11 +44,19 @@ def finetune(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Batches of 8 frames.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say what it would do and how long it would take.")
+    ] = False,
     json_lines: Annotated[
         bool, typer.Option(help="Print one JSON object a line; stop on the line 'stop', or when stdin closes.")
     ] = False,
 ) -> None:
     """Train one task on corrected and accepted frames; every other task stays as it was."""
+    if estimate:
+        _estimate(store, task, checkpoint, form, replay or [], steps, device, json_lines)
+        return
+    if out is None:
+        raise typer.BadParameter("give the checkpoint to write", param_hint="'-o' / '--out'")
     run = partial(_run, store, task, out, checkpoint, form, replay or [], steps, device)
     if json_lines:
         _for_a_window(run, out)
@@ -92,11 +100,9 @@ def _run(
     should_stop: ShouldStop,
 ) -> FinetuneResult:
     from m2dino.data.store import Store
-    from m2dino.network.card import bundled_checkpoint
-    from m2dino.network.config import PRESETS
     from m2dino.training.finetune import FinetuneSettings, finetune
 
-    base = bundled_checkpoint(checkpoint) if checkpoint in PRESETS else Path(checkpoint)
+    base = _base(checkpoint)
     if base.resolve() == out.resolve():
         raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
     settings = FinetuneSettings() if steps is None else FinetuneSettings(steps=steps)
@@ -114,6 +120,61 @@ def _run(
             on_progress=on_progress,
             should_stop=should_stop,
         )
+
+
+def _base(checkpoint: str) -> Path:
+    from m2dino.network.card import bundled_checkpoint
+    from m2dino.network.config import PRESETS
+
+    return bundled_checkpoint(checkpoint) if checkpoint in PRESETS else Path(checkpoint)
+
+
+def _estimate(
+    store: Path,
+    task: str,
+    checkpoint: str,
+    form: Literal["isolated", "shared"],
+    replay: list[Path],
+    steps: int | None,
+    device: str,
+    json_lines: bool,
+) -> None:
+    """Say what a fine-tune would do; measure this computer first where that was never done."""
+    from m2dino.data.store import Store
+    from m2dino.device import choose_device
+    from m2dino.training.estimate import estimate
+    from m2dino.training.finetune_settings import FinetuneSettings
+    from m2dino.training.trial import measure_speed
+
+    base, kind = _base(checkpoint), choose_device(device).type
+    try:
+        with Store.open(store) as opened:
+            ask = partial(
+                estimate, opened, base, task, form, settings=FinetuneSettings(steps=steps), device=kind, replay=replay
+            )
+            found = ask()
+            if found.seconds is None and form == "isolated":
+                measure_speed(base, opened.tasks()[task], device)
+                found = ask()
+    except M2DinoError as error:
+        if not json_lines:
+            raise
+        _emit("failed", message=str(error))
+        sys.exit(1)
+    if json_lines:
+        _emit(
+            "estimate",
+            frames=found.frames,
+            heldout=found.held_out,
+            loops=found.loops,
+            seconds=found.seconds,
+            text=found.text,
+            cautions=list(found.cautions),
+        )
+        return
+    print(found.text)
+    for caution in found.cautions:
+        print(caution)
 
 
 def _emit(event: str, **fields: Any) -> None:

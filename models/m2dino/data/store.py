@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from m2dino.data.durable import write_whole
 from m2dino.data.fmuia_view import file_name
 from m2dino.data.record_check import check_fits
 from m2dino.data.records import Record
-from m2dino.data.store_reader import Counts, StoreReader
+from m2dino.data.store_reader import Counts, StoreReader, TrainingRow
 from m2dino.data.store_schema import connect, store_errors, transaction
 from m2dino.data.value_files import Encoded, encode_frame, encode_proposal, encode_record_value
 from m2dino.errors import StoreError
@@ -31,6 +31,9 @@ from m2dino.tasks import Task
 
 __all__ = ["Counts", "Store"]
 
+Rule = Callable[
+    [Sequence[TrainingRow], Mapping[tuple[str, int], bool], Iterable[tuple[str, str]]], Mapping[tuple[str, int], bool]
+]
 _log = logging.getLogger(__name__)
 
 
@@ -151,8 +154,25 @@ class Store(StoreReader):
             for draft in drafts:
                 drafts_table.put(self._db, replace(draft, changed=draft.changed or now))
 
-    def fix_holdout(self, task_id: str, frames: Mapping[tuple[str, int], bool]) -> None:
-        """Decide for frames, by (loop_id, frame), whether they are held out for validation; once fixed, never changed.
+    def divide(self, task_id: str, rule: Rule) -> tuple[list[TrainingRow], dict[tuple[str, int], bool]]:
+        """Divide the frames of a task that train into training and held-out ones: once decided, never changed.
+
+        The frames are read, divided and the decision kept in one transaction, so that what others write meanwhile is
+        either all in it or not at all, and two programs cannot divide the same loop in two ways.
+
+        Parameters
+        ----------
+        task_id : str
+        rule : callable
+            `rule(rows, fixed, groups)`: the frames, earlier decisions by (loop_id, frame), and the (loop_id, group)
+            pairs that were ever named; returns for each frame, by (loop_id, frame), whether it is held out. What it
+            raises leaves everything as it was.
+
+        Returns
+        -------
+        rows : list of TrainingRow
+        held : dict
+            By (loop_id, frame).
 
         Raises
         ------
@@ -160,10 +180,14 @@ class Store(StoreReader):
             The disk is full, read-only or busy; nothing was changed.
         """
         with self._lock, store_errors(self.folder, writing=True), transaction(self._db):
+            rows, fixed = self.training_rows(task_id), self.holdout(task_id)
+            held = {**rule(rows, fixed, self.groups(task_id)), **fixed}
+            held = {(row.loop_id, row.frame): held[row.loop_id, row.frame] for row in rows}
             self._db.executemany(
                 "INSERT OR IGNORE INTO holdout (task_id, loop_id, frame, held) VALUES (?, ?, ?, ?)",
-                [(task_id, loop_id, frame, int(held)) for (loop_id, frame), held in frames.items()],
+                [(task_id, loop_id, frame, int(side)) for (loop_id, frame), side in held.items()],
             )
+        return rows, held
 
     def rebuild_view(self) -> None:
         """Write the FM_UIA view anew from the records, and clear away what killed programs left.

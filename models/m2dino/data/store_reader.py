@@ -7,11 +7,11 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from m2dino.cine.loop import Frame
 from m2dino.data import drafts as drafts_table
@@ -25,6 +25,7 @@ from m2dino.data.store_schema import store_errors
 from m2dino.data.value_files import decode_proposal, decode_region, decode_value
 from m2dino.errors import DatasetError, M2DinoError, StoreError
 from m2dino.tasks import Task
+from m2dino.values import Value
 
 _COLUMNS = (
     "r.loop_id, r.frame, r.task_id, r.fate, r.value, r.proposal, r.author, r.seconds, r.created, r.interpolated,"
@@ -51,6 +52,25 @@ class Counts:
     loops: int
 
 
+class TrainingRow(NamedTuple):
+    """A frame that trains, without its pixels.
+
+    Attributes
+    ----------
+    loop_id : str
+    frame : int
+    group : str
+        Subject or recording; empty where none is known.
+    value : str
+        The stored text of its label; see `m2dino.data.value_files`.
+    """
+
+    loop_id: str
+    frame: int
+    group: str
+    value: str
+
+
 @dataclass(frozen=True)
 class News:
     """What another window or another person has said of a frame.
@@ -70,6 +90,12 @@ class News:
     frame: int
     record: Record | None
     counts: bool
+
+
+def fingerprint_of(rows: Iterable[TrainingRow]) -> str:
+    """Return a hash over frames that train: what they are of and what they say, in any order."""
+    texts = sorted(json.dumps([row.loop_id, row.frame, row.value]) for row in rows)
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 class StoreReader:
@@ -233,14 +259,36 @@ class StoreReader:
         rows = self._query("SELECT loop_id, frame, held FROM holdout WHERE task_id = ?", (task_id,))
         return {(loop_id, frame): bool(held) for loop_id, frame, held in rows}
 
-    def fingerprint(self, task_id: str) -> str:
-        """Return a hash over the records of a task that train: what they are of and what they say, in any order."""
+    def training_rows(self, task_id: str) -> list[TrainingRow]:
+        """Return the frames of a task that train by default, in order of loop and frame, without reading any pixels."""
         rows = self._query(
-            "SELECT l.loop_id, l.frame, r.value FROM latest l JOIN records r ON r.id = l.record"
-            " WHERE l.task_id = ? AND r.fate IN ('edited', 'accepted') AND r.interpolated = 0",
+            "SELECT l.loop_id, l.frame, r.group_key, r.value FROM latest l JOIN records r ON r.id = l.record"
+            " WHERE l.task_id = ? AND r.fate IN ('edited', 'accepted') AND r.interpolated = 0"
+            " ORDER BY l.loop_id, l.frame",
             (task_id,),
         )
-        return hashlib.sha256("\n".join(sorted(json.dumps(row) for row in rows)).encode()).hexdigest()
+        return [TrainingRow(*row) for row in rows]
+
+    def groups(self, task_id: str) -> set[tuple[str, str]]:
+        """Return every (loop id, group) that a record of a task ever named, withdrawn ones included."""
+        return set(self._query("SELECT DISTINCT loop_id, group_key FROM records WHERE task_id = ?", (task_id,)))
+
+    def value(self, row: TrainingRow) -> Value:
+        """Return the label of a frame that trains.
+
+        Raises
+        ------
+        StoreError
+            Its file has gone or is damaged.
+        """
+        try:
+            return decode_value(row.value, self.folder / "values")
+        except M2DinoError as error:
+            raise StoreError(str(error)) from error
+
+    def fingerprint(self, task_id: str) -> str:
+        """Return `fingerprint_of` the frames of a task that train now."""
+        return fingerprint_of(self.training_rows(task_id))
 
     def check(self) -> list[Problem]:
         """Return every problem of the store: database, pictures, values and view; empty when it is sound."""

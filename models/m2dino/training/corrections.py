@@ -2,50 +2,155 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from m2dino.data.records import Record
-from m2dino.data.store import Store
-from m2dino.errors import TooLittleDataError
+from m2dino.data.store import Rule, Store
+from m2dino.data.store_reader import StoreReader, TrainingRow, fingerprint_of
 from m2dino.tasks import Task
-from m2dino.training.holdout import assign
+from m2dino.training.holdout import Key, assign, units_of
+from m2dino.training.refusals import refuse_nothing_to_learn, refuse_one_side, refuse_too_few
 
-MIN_FRAMES = 4
+SAME_LOOP = (
+    "Frames of the same loop or subject are trained on and held out, so the figures say little of other loops; correct "
+    "frames of at least three."
+)
+ONE_LOOP = "All held-out frames are of one loop or subject, so the figures hold for it alone."
+
+
+@dataclass(frozen=True)
+class Division:
+    """The frames of a task that train by default, divided, without their labels.
+
+    Attributes
+    ----------
+    task : Task
+    train, heldout : list of TrainingRow
+    units : dict of str to str
+        The unit of each loop (see `holdout`).
+    """
+
+    task: Task
+    train: list[TrainingRow]
+    heldout: list[TrainingRow]
+    units: dict[str, str]
+
+    @property
+    def loops(self) -> int:
+        """How many loops the frames are of; loops of one subject count once."""
+        return len({self.units[row.loop_id] for row in [*self.train, *self.heldout]})
+
+    def text(self) -> str:
+        """Say it for a person: "23 corrected frames of 4 loops (5 more are held out)"."""
+        shared = len(set(self.units.values())) < len(self.units)
+        word = "subject" if shared else "loop"
+        more = f"{len(self.heldout)} more {'is' if len(self.heldout) == 1 else 'are'} held out"
+        return (
+            f"{len(self.train)} corrected frame{'' if len(self.train) == 1 else 's'} of {self.loops} "
+            f"{word}{'' if self.loops == 1 else 's'} ({more})"
+        )
+
+    def cautions(self) -> tuple[str, ...]:
+        """Say what the held-out frames cannot vouch for."""
+        held = {self.units[row.loop_id] for row in self.heldout}
+        if held & {self.units[row.loop_id] for row in self.train}:
+            return (SAME_LOOP,)
+        return (ONE_LOOP,) if len(held) == 1 else ()
 
 
 @dataclass(frozen=True)
 class Corrections:
-    """The corrected frames of a task, divided."""
+    """The corrected frames of a task, divided.
+
+    Attributes
+    ----------
+    task : Task
+    train, heldout : list of Record
+    loops : int
+        How many loops the frames are of; loops of one subject count once.
+    fingerprint : str
+        Hash over all the frames and their labels, of the moment when they were divided.
+    cautions : tuple of str
+        What the held-out frames cannot vouch for.
+    """
 
     task: Task
     train: list[Record]
     heldout: list[Record]
+    loops: int = 1
+    fingerprint: str = ""
+    cautions: tuple[str, ...] = field(default=())
 
-    @property
-    def loops(self) -> int:
-        return len({record.loop_id for record in [*self.train, *self.heldout]})
+
+def plan(store: StoreReader, task_id: str) -> Division:
+    """Return how `corrections` would divide the frames now; nothing is fixed, and few labels are read.
+
+    Raises
+    ------
+    TooLittleDataError, OneClassError, StoreError
+        What `corrections` would raise.
+    """
+    rows = store.training_rows(task_id)
+    groups = store.groups(task_id)
+    division = _divided(store, task_id, rows, _rule(store, task_id)(rows, store.holdout(task_id), groups), groups)
+    refuse_nothing_to_learn(division.task, division.train, store.value)
+    return division
 
 
 def corrections(store: Store, task_id: str) -> Corrections:
     """Return the frames of a task that may train, divided for good into training and held-out ones.
 
+    It is a snapshot: what others save meanwhile is either all in it or not at all.
+
     Raises
     ------
     TooLittleDataError
-        Fewer than four, or none on one side.
+        Fewer than four, none on one side, or labels that say nothing.
+    OneClassError
+        A classification with one class only.
+    StoreError, StoreWriteError
     """
-    tasks = store.tasks()
-    records = [record for record in store.records(task_id) if record.trains]
-    if task_id not in tasks or len(records) < MIN_FRAMES:
-        raise TooLittleDataError(
-            f"{task_id}: {len(records)} corrected or accepted frames; at least {MIN_FRAMES} are needed. "
-            "Accept or correct some more."
-        )
-    keys = [(record.loop_id, record.frame) for record in records]
-    held = assign(keys, store.holdout(task_id))
-    store.fix_holdout(task_id, held)
-    train = [record for record, key in zip(records, keys, strict=True) if not held[key]]
-    heldout = [record for record, key in zip(records, keys, strict=True) if held[key]]
-    if not train:
-        raise TooLittleDataError(f"{task_id}: all {len(records)} frames are held out; correct frames of another loop.")
-    return Corrections(tasks[task_id], train, heldout)
+    plan(store, task_id)  # refuses before anything is fixed
+    rows, held = store.divide(task_id, _rule(store, task_id))
+    division = _divided(store, task_id, rows, held, store.groups(task_id))
+
+    def records(chosen: Sequence[TrainingRow]) -> list[Record]:
+        return [
+            Record(row.loop_id, row.frame, task_id, "accepted", store.value(row), group=division.units[row.loop_id])
+            for row in chosen
+        ]
+
+    return Corrections(
+        division.task,
+        records(division.train),
+        records(division.heldout),
+        division.loops,
+        fingerprint_of(rows),
+        division.cautions(),
+    )
+
+
+def _rule(store: StoreReader, task_id: str) -> Rule:
+    """Return how the frames of a task are divided, which refuses too few."""
+
+    def rule(
+        rows: Sequence[TrainingRow], fixed: Mapping[Key, bool], groups: Iterable[tuple[str, str]]
+    ) -> dict[Key, bool]:
+        refuse_too_few(task_id, rows, task_id in store.tasks())
+        return assign([(row.loop_id, row.frame) for row in rows], fixed, units_of(groups))
+
+    return rule
+
+
+def _divided(
+    store: StoreReader,
+    task_id: str,
+    rows: Sequence[TrainingRow],
+    held: Mapping[Key, bool],
+    groups: Iterable[tuple[str, str]],
+) -> Division:
+    train = [row for row in rows if not held[row.loop_id, row.frame]]
+    heldout = [row for row in rows if held[row.loop_id, row.frame]]
+    refuse_one_side(task_id, len(rows), len(heldout))
+    return Division(store.tasks()[task_id], train, heldout, units_of(groups))

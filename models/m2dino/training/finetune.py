@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from m2dino.data.store import Store
 from m2dino.device import choose_device
-from m2dino.errors import TrainingError
 from m2dino.metrics import judged
 from m2dino.network.card import HEADLINE, TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
@@ -31,15 +29,16 @@ from m2dino.training.finetune_common import (
     headline,
     score_heldout,
 )
+from m2dino.training.finetune_settings import Form
 from m2dino.training.guard import Verdict, compare, doubt, harmed
 from m2dino.training.halving import give_back
 from m2dino.training.isolated import learn_isolated
+from m2dino.training.refusals import refuse_other_task
 from m2dino.training.run import metric_values
 from m2dino.training.shared import learn_shared, replay_data, score_replay
+from m2dino.training.speed import Stopwatch, key_of, remember
 
 __all__ = ["FinetuneProgress", "FinetuneResult", "FinetuneSettings", "Form", "finetune"]
-
-Form = Literal["isolated", "shared"]
 
 
 def finetune(
@@ -52,6 +51,7 @@ def finetune(
     replay: Sequence[Path] = (),
     settings: FinetuneSettings | None = None,
     device: str = "auto",
+    cache: Path | None = None,
     on_start: Callable[[Corrections], None] = lambda data: None,
     on_progress: OnFinetuneProgress = lambda progress: None,
     should_stop: ShouldStop = never_stop,
@@ -71,14 +71,20 @@ def finetune(
         Labelled data (FM_UIA layout) of the base's other tasks; needed for the shared form.
     settings : FinetuneSettings, optional
     device : str
+    cache : Path, optional
+        Folder that keeps how long the parts took (see `speed`); by default in the user's cache.
     on_start, on_progress, should_stop : callables
 
     Raises
     ------
-    TooLittleDataError
-        Too few corrected frames.
+    TooLittleDataError, OneClassError
+        Too few corrected frames, or their labels say nothing.
+    OtherTaskError
+        The base knows the task with another type or number of classes.
+    NothingToReplayError
+        The shared form has nothing to replay.
     TrainingError
-        Stopped before anything was learnt, the loss was not a number, or the shared form has nothing to replay.
+        Stopped before anything was learnt, or the loss was not a number.
     NotACheckpointError, CheckpointWriteError, StoreError, DatasetError
     """
     settings = settings or FinetuneSettings()
@@ -88,13 +94,7 @@ def finetune(
     on_start(data)
     net, card = load_checkpoint(base)
     task, known = data.task, task_id in net.tasks
-    if known:
-        mine = net.tasks[task_id]
-        if (mine.type, mine.num_classes) != (task.type, task.num_classes):
-            raise TrainingError(
-                f"{base}: it knows {task_id} as {mine.type} with {mine.num_classes} labels, the corrections are "
-                f"{task.type} with {task.num_classes}; rename one of the two tasks."
-            )
+    refuse_other_task(base, card, task)
     rows = replay_data(card, task_id, replay) if form == "shared" else None
     torch.manual_seed(settings.seed)
     if not known:
@@ -103,21 +103,26 @@ def finetune(
     report = replace(had, task=task, n_train=had.n_train + len(data.train), n_val=len(data.heldout), metrics={})
     # A card that knows the task, so that the model under training can be asked for it.
     trial = Model(net, replace(card, tasks={**card.tasks, task_id: report}), choose_device(device), base)
+    watch = Stopwatch()
     try:
-        old = score_heldout(trial, store, data, should_stop) if known else None
+        with watch.timing("score", len(data.heldout) * known):
+            old = score_heldout(trial, store, data, should_stop) if known else None
         before = {} if old is None else {task_id: old}
         if rows is None:
-            learnt = learn_isolated(trial, store, data, settings, known, on_progress, should_stop)
+            learnt = learn_isolated(trial, store, data, settings, known, watch, on_progress, should_stop)
             steps, stopped, new = learnt.steps, learnt.stopped, learnt.scores
         else:
-            before |= score_replay(trial, rows, on_progress, should_stop)
+            with watch.timing("score", len(rows.val)):
+                before |= score_replay(trial, rows, on_progress, should_stop)
             result = learn_shared(trial, store, data, rows, settings, device, on_progress, should_stop)
             steps, stopped = result.steps, result.stopped
+            watch.add("step", result.seconds, steps * settings.batch)
             trial = Model(net, trial.card, trial.device, base)
             new = score_heldout(trial, store, data)
         after = {} if new is None else {task_id: new}
         if rows is not None and not stopped:  # stopped, the person waits: the task alone is measured
-            after |= score_replay(trial, rows, on_progress)
+            with watch.timing("score", len(rows.val)):
+                after |= score_replay(trial, rows, on_progress)
         net.cpu()
     finally:
         give_back(trial.device)
@@ -134,7 +139,7 @@ def finetune(
         tasks=reports,
         parent_id=card.id,
         limits=" ".join(filter(None, [card.limits, *verdict.warnings(task_id)])),
-        fingerprint=store.fingerprint(task_id),
+        fingerprint=data.fingerprint,
         training={
             "form": form,
             "task": task_id,
@@ -147,6 +152,9 @@ def finetune(
         },
     )
     card = save_checkpoint(net, card, out)
+    if not stopped:
+        watch.add("start", max(0.0, time.monotonic() - start - watch.seconds), 1)
+        remember(key_of(card, task, form, trial.device.type), watch.speed(), cache)
     return FinetuneResult(
         card,
         {name: judged(scores) for name, scores in before.items()},

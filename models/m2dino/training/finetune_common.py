@@ -17,46 +17,19 @@ from m2dino.scoring.cases import Case, named_class
 from m2dino.scoring.image_figures import image_figures
 from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.training.corrections import Corrections
+from m2dino.training.finetune_settings import FinetuneSettings
 from m2dino.training.guard import Verdict
 from m2dino.values import ClassProbabilities
 
-BATCH = 8
-STEPS = 240
-VISITS = 3
-"""How often each frame should be seen, at the least."""
-
-
-@dataclass(frozen=True)
-class FinetuneSettings:
-    """How long and how fast to learn; the defaults are meant for one click on two CPU cores.
-
-    Attributes
-    ----------
-    steps : int or None
-        Batches; by default 240, and more where there are so many frames that each would not be seen three times.
-    batch : int
-        Pictures a step.
-    pictures : int
-        Pictures to prepare: each corrected frame plain, and augmented as often as fits.
-    lr : float or None
-        Peak learning rate; by default what suits a task that the base knows, or one that starts from nothing.
-    ema : float
-    checks : int
-        How often the held-out frames are scored on the way.
-    seed : int
-    """
-
-    steps: int | None = None
-    batch: int = BATCH
-    pictures: int = 160
-    lr: float | None = None
-    ema: float = 0.95
-    checks: int = 8
-    seed: int = 0
-
-    def steps_for(self, frames: int) -> int:
-        """Return how many steps to make for so many frames to learn from."""
-        return self.steps or max(STEPS, -(-VISITS * frames // self.batch))
+__all__ = [
+    "FinetuneProgress",
+    "FinetuneResult",
+    "FinetuneSettings",
+    "OnFinetuneProgress",
+    "goodness",
+    "headline",
+    "score_heldout",
+]
 
 
 @dataclass(frozen=True)

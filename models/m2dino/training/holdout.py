@@ -1,8 +1,9 @@
 """Which corrected frames are held out: decided once, and for ever.
 
-Frames of one loop look alike, so whole loops are held out as soon as there are three; with fewer, a stretch at the end
-of each loop is. A frame or loop keeps its side for good, and a frame that is added to a divided loop goes to the side
-of the nearest one already placed: otherwise a frame that once trained a model could later vouch for it.
+Frames of one loop look alike, and so do loops of one subject. Loops that share a subject are therefore one *unit*, and
+whole units are held out as soon as there are three; with fewer, a stretch at the end of each is. A frame or unit keeps
+its side for good, and a frame that is added to a divided loop goes to the side of the nearest one already placed:
+otherwise a frame that once trained a model could later vouch for it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,43 @@ from collections.abc import Iterable, Mapping
 
 Key = tuple[str, int]
 SHARE = 0.2
-LOOPS_NEEDED = 3
+UNITS_NEEDED = 3
+LARGEST = 0.4
+"""Of all frames: a unit that holds more of them than this is held out only where all others do, too."""
 
 
-def assign(frames: Iterable[Key], fixed: Mapping[Key, bool]) -> dict[Key, bool]:
+def units_of(groups: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the unit of each loop: loops that share a subject, over however many others, are of one.
+
+    Parameters
+    ----------
+    groups : iterable of (str, str)
+        Loop id and subject, as often as they occur together; the subject is empty, or the loop's own id, where none is
+        known.
+    """
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    loops = set()
+    for loop_id, subject in groups:
+        loops.add(loop_id)
+        mine = root(f"loop {loop_id}")
+        if subject and subject != loop_id:
+            other = root(f"subject {subject}")
+            parent[max(mine, other)] = min(mine, other)
+    return {loop_id: root(f"loop {loop_id}") for loop_id in loops}
+
+
+def assign(frames: Iterable[Key], fixed: Mapping[Key, bool], units: Mapping[str, str] | None = None) -> dict[Key, bool]:
     """Return for every (loop id, frame) whether it is held out, honouring what is fixed.
+
+    The answer does not depend on the order of the frames, nor on the machine.
 
     Parameters
     ----------
@@ -25,33 +58,63 @@ def assign(frames: Iterable[Key], fixed: Mapping[Key, bool]) -> dict[Key, bool]:
         All frames that have a label.
     fixed : mapping
         Earlier decisions; may name frames that have no label any more.
+    units : mapping of str to str, optional
+        The unit of each loop; a loop that is not named is one of its own.
     """
-    by_loop: dict[str, list[int]] = {}
-    for loop_id, frame in sorted(set(frames)):
-        by_loop.setdefault(loop_id, []).append(frame)
-    placed: dict[str, dict[int, bool]] = {}
-    for (loop_id, frame), held in fixed.items():
-        placed.setdefault(loop_id, {})[frame] = held
-    new_loops = sorted((loop for loop in by_loop if loop not in placed), key=_order)
-    whole = {loop for loop, sides in placed.items() if all(sides.values())}
-    total = len(set(by_loop) | set(placed))
-    result: dict[Key, bool] = {}
-    for loop in new_loops:
-        if total >= LOOPS_NEEDED:
-            held = len(whole) < max(1, round(SHARE * total))
-            if held:
-                whole.add(loop)
-            placed[loop] = dict.fromkeys(by_loop[loop], held)
-        else:
-            count = math.ceil(SHARE * len(by_loop[loop])) if len(by_loop[loop]) > 1 else 0
-            placed[loop] = {f: i >= len(by_loop[loop]) - count for i, f in enumerate(by_loop[loop])}
-    for loop, own in by_loop.items():
-        for frame in own:
-            sides = placed[loop]
-            nearest = min(sides, key=lambda other: (abs(other - frame), other))
-            result[loop, frame] = sides[nearest]
+    units = units or {}
+    by_unit: dict[str, list[Key]] = {}
+    for key in sorted(set(frames)):
+        by_unit.setdefault(units.get(key[0], key[0]), []).append(key)
+    placed: dict[str, dict[Key, bool]] = {}
+    for key, held in sorted(fixed.items()):
+        placed.setdefault(units.get(key[0], key[0]), {})[key] = held
+    result = {key: fixed[key] for own in by_unit.values() for key in own if key in fixed}
+    for name in placed.keys() & by_unit.keys():
+        for key in by_unit[name]:
+            result.setdefault(key, _side_of_nearest(key, placed[name]))
+    _place_new(by_unit, placed, result)
+    new = [key for key in result if key not in fixed]
+    if not any(result.values()) and new and len(result) > 1:
+        # All that vouched has lost its label: the newest frames, far from those that trained, take its place.
+        trained = [key for key, held in fixed.items() if not held]
+        new.sort(key=lambda key: (-_distance(key, trained), key))
+        result.update(dict.fromkeys(new[: math.ceil(SHARE * len(new))], True))
     return result
 
 
-def _order(loop_id: str) -> str:
-    return hashlib.blake2b(loop_id.encode(), digest_size=8).hexdigest()
+def _place_new(by_unit: Mapping[str, list[Key]], placed: Mapping[str, object], result: dict[Key, bool]) -> None:
+    """Place the units of which nothing was decided."""
+    new = [name for name in by_unit if name not in placed]
+    if len(by_unit.keys() | placed.keys()) < UNITS_NEEDED:
+        for name in new:
+            own = by_unit[name]
+            count = math.ceil(SHARE * len(own)) if len(own) > 1 else 0
+            result.update({key: i >= len(own) - count for i, key in enumerate(own)})
+        return
+    frames = sum(map(len, by_unit.values()))
+    whole = sum(name in placed and all(result[key] for key in own) for name, own in by_unit.items())
+    wanted = max(1, round(SHARE * len(by_unit)))
+    new.sort(key=lambda name: (len(by_unit[name]) > LARGEST * frames, _order(name)))
+    for name in new:
+        held = whole < wanted
+        whole += held
+        result.update(dict.fromkeys(by_unit[name], held))
+
+
+def _side_of_nearest(key: Key, placed: Mapping[Key, bool]) -> bool:
+    """Return the side of the nearest frame of the same loop; of another loop of the unit, the side of all or training.
+
+    A subject of whom a frame has trained cannot vouch with another loop.
+    """
+    own = {frame: held for (loop_id, frame), held in placed.items() if loop_id == key[0]}
+    if not own:
+        return all(placed.values())
+    return own[min(own, key=lambda other: (abs(other - key[1]), other))]
+
+
+def _distance(key: Key, others: Iterable[Key]) -> float:
+    return min((abs(frame - key[1]) for loop_id, frame in others if loop_id == key[0]), default=math.inf)
+
+
+def _order(name: str) -> str:
+    return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()

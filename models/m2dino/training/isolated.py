@@ -34,21 +34,19 @@ from m2dino.training.finetune_common import (
     headline,
     score_heldout,
 )
+from m2dino.training.finetune_settings import PATHS, PROBE_SHARE
 from m2dino.training.halving import Halving, Indices
 from m2dino.training.losses import loss_of
 from m2dino.training.parameters import schedule
 from m2dino.training.pictures import STOPPED, Pictures, Round, autocast
+from m2dino.training.speed import Stopwatch
 
-PROBE_SHARE = 0.8
-"""Of the steps, those that only the head and the decoder learn from."""
 LR_NEW = 2e-3
 LR_KNOWN = 5e-4
 """Peak rates of a task that starts from nothing, and of one that the base knows: there is something to lose."""
 EXPERT_FACTOR = 4.0
 """Of the rate, for the private experts: they start at zero, and behind the block's layer scale."""
 WARMUP = 0.1
-PATHS = (0.75, 0.5, 0.25)
-"""Of the way from the base to the learnt weights: where a known task may stop short at the end (see `_shorter`)."""
 
 
 @dataclass
@@ -68,6 +66,7 @@ def learn_isolated(
     data: Corrections,
     settings: FinetuneSettings,
     known: bool,
+    watch: Stopwatch,
     on_progress: OnFinetuneProgress,
     should_stop: ShouldStop,
 ) -> Learnt:
@@ -80,7 +79,7 @@ def learn_isolated(
     """
     own_what(model, data.task.id)
     on_progress(FinetuneProgress(0, settings.steps_for(len(data.train)), "looking at the corrected frames"))
-    return _Run(model, store, data, settings, known, on_progress, should_stop).run()
+    return _Run(model, store, data, settings, known, watch, on_progress, should_stop).run()
 
 
 def own_what(model: Model, task_id: str) -> None:
@@ -103,6 +102,7 @@ class _Run:
         data: Corrections,
         settings: FinetuneSettings,
         known: bool,
+        watch: Stopwatch,
         on_progress: OnFinetuneProgress,
         should_stop: ShouldStop,
     ) -> None:
@@ -119,6 +119,7 @@ class _Run:
         self.optimizer = self._optimizer()
         self.rng = np.random.default_rng(settings.seed)
         self.halving = Halving(settings.batch)
+        self.watch = watch
         self.best, self.best_score = Learnt([], None, 0), -np.inf
         self.loss: float | None = None
         self.step = 0
@@ -134,7 +135,7 @@ class _Run:
         return AdamW([group for group in groups if group["params"]], lr=self.lr)
 
     def run(self) -> Learnt:
-        rounds = Pictures(self.model, self.store, self.data, self.settings).rounds(self.should_stop)
+        rounds = Pictures(self.model, self.store, self.data, self.settings, self.watch).rounds(self.should_stop)
         self.net.heads[self.net.key(self.task_id)].train()
         stopped = False
         for number, one in enumerate(rounds):
@@ -158,6 +159,9 @@ class _Run:
         learning = {id(parameter) for parameter in (self.answering if probing else self.own)}
         for parameter in self.own:
             parameter.requires_grad_(id(parameter) in learning)
+        if probing:
+            with self.watch.timing("encode", len(pictures)):
+                pictures.encode_all()
         check_every = max(1, self.steps // self.settings.checks)
         while self.step < last:
             if self.should_stop():
@@ -166,7 +170,8 @@ class _Run:
                 len(pictures), size=self.settings.batch, replace=len(pictures) < self.settings.batch
             )
             self.step += 1
-            self._step(pictures, chosen, probing)
+            with self.watch.timing("head_step" if probing else "step", len(chosen)):
+                self._step(pictures, chosen, probing)
             metric = self._check() if self.step % check_every == 0 or self.step == self.steps else None
             left = (time.monotonic() - self.began) / self.step * (self.steps - self.step)
             text = f"step {self.step} / {self.steps} · loss {self.loss:.3f} · {left:.0f} s left"
@@ -214,7 +219,8 @@ class _Run:
         """Score weights, which then are in the network, and keep them if none were better."""
         self._put(weights)
         head = self.net.heads[self.net.key(self.task_id)].eval()
-        scores = score_heldout(self.model, self.store, self.data, self.should_stop)
+        with self.watch.timing("score", len(self.data.heldout)):
+            scores = score_heldout(self.model, self.store, self.data, self.should_stop)
         head.train()
         score = goodness(scores)
         # Broken off: it says nothing, but is worth keeping where there is nothing else.

@@ -23,6 +23,7 @@ from m2dino.progress import ShouldStop
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_common import FinetuneSettings
 from m2dino.training.halving import Indices
+from m2dino.training.speed import Stopwatch
 from m2dino.values import Value
 
 STOPPED = "Stopped before anything was learnt; no new checkpoint was made."
@@ -64,10 +65,14 @@ class Round:
         """Return what the task-free half said of some pictures."""
         return join_prefixes([self._prefixes[i] for i in chosen])
 
-    def encoded(self, chosen: Indices) -> Encoded:
-        """Return what the encoder said of some pictures when it was asked first: it must not learn in between."""
+    def encode_all(self) -> None:
+        """Have the encoder say what `encoded` returns, if it has not."""
         if not self._encoded:
             self._encoded = [*self._encode()]
+
+    def encoded(self, chosen: Indices) -> Encoded:
+        """Return what the encoder said of some pictures when it was asked first: it must not learn in between."""
+        self.encode_all()
         parts = [self._encoded[i] for i in chosen]
         return Encoded(
             torch.cat([part.tokens for part in parts]),
@@ -91,11 +96,14 @@ class Round:
 class Pictures:
     """Each corrected frame plain, then augmented as often as the settings ask for."""
 
-    def __init__(self, model: Model, store: Store, data: Corrections, settings: FinetuneSettings) -> None:
+    def __init__(
+        self, model: Model, store: Store, data: Corrections, settings: FinetuneSettings, watch: Stopwatch
+    ) -> None:
+        self._watch = watch
         self._model, self._store, self._data, self._seed = model, store, data, settings.seed
         self._maker = SampleMaker({data.task.id: data.task}, model.size, AUGMENTATION)
         rng = np.random.default_rng(settings.seed)
-        variants = max(1, settings.pictures // len(data.train))
+        variants = settings.pictures_for(len(data.train)) // len(data.train)
         self._orders: list[Order] = [
             (record, seed)
             for record in data.train
@@ -124,7 +132,10 @@ class Pictures:
                     if number:
                         return
                     raise TrainingError(STOPPED)
-                for prefix, target in self._made(chosen[first : first + AT_ONCE]):
+                part = chosen[first : first + AT_ONCE]
+                with self._watch.timing("picture", len(part)):
+                    made = self._made(part)
+                for prefix, target in made:
                     prefixes.append(prefix)
                     targets.append(target)
             yield Round(self._model, self._data.task.id, count, prefixes, targets)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from m2dino.data.samples import CorrectedFrame, LabelledFrames
 from m2dino.data.store import Store
-from m2dino.errors import TrainingError
 from m2dino.evaluation import model_source, score_rows
 from m2dino.network.card import ModelCard
 from m2dino.predictor import Model
@@ -27,6 +26,7 @@ from m2dino.training.finetune_common import (
     OnFinetuneProgress,
 )
 from m2dino.training.loop import TrainResult, train
+from m2dino.training.refusals import refuse_no_replay
 from m2dino.training.settings import TrainSettings
 
 OWN_SHARE = 0.5
@@ -39,7 +39,7 @@ def replay_data(card: ModelCard, task_id: str, roots: Sequence[Path]) -> Trainin
 
     Raises
     ------
-    TrainingError
+    NothingToReplayError
         There is no data of any other task that the base knows.
     """
     others = [name for name in card.tasks if name != task_id]
@@ -47,11 +47,7 @@ def replay_data(card: ModelCard, task_id: str, roots: Sequence[Path]) -> Trainin
     if roots:
         data = gather(roots, TaskRegistry(report.task for report in card.tasks.values()), val_fraction=HELD_OUT)
         rows = data.only([name for name in others if name in data.tasks])
-    if others and (rows is None or not rows.train):
-        raise TrainingError(
-            "The shared form also changes what other tasks use: give labelled data of them to replay with --replay, "
-            "or use the isolated form, which cannot change them."
-        )
+    refuse_no_replay(card, task_id, rows is not None and bool(rows.train))
     return rows or TrainingData([], [], {})
 
 

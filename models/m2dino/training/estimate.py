@@ -1,0 +1,110 @@
+"""What a fine-tune would do, before it is begun: for a button that says so. Nothing is written, and torch not imported.
+
+The seconds come from what fine-tunes, or a short trial (`trial.measure_speed`), took on this computer; where neither
+has run there is no figure, and the text says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from m2dino.data.store_reader import StoreReader
+from m2dino.network.card import read_card
+from m2dino.training.corrections import plan
+from m2dino.training.finetune_settings import FinetuneSettings, Form
+from m2dino.training.refusals import refuse_no_replay, refuse_other_task
+from m2dino.training.speed import key_of, remembered
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a fine-tune would do.
+
+    Attributes
+    ----------
+    frames : int
+        Corrected frames that it would learn from.
+    loops : int
+        Loops that they and the held-out ones are of; loops of one subject count once.
+    held_out : int
+        Frames that it would be measured on.
+    seconds : float or None
+        How long it would take; None where nothing was measured on this computer.
+    text : str
+        All of it for a person.
+    cautions : tuple of str
+        What the held-out frames cannot vouch for.
+    """
+
+    frames: int
+    loops: int
+    held_out: int
+    seconds: float | None
+    text: str
+    cautions: tuple[str, ...] = ()
+
+
+def estimate(
+    store: StoreReader,
+    checkpoint: Path,
+    task_id: str,
+    form: Form = "isolated",
+    *,
+    settings: FinetuneSettings | None = None,
+    device: str = "cpu",
+    replay: Sequence[Path] = (),
+    replayed: int = 0,
+    cache: Path | None = None,
+) -> Estimate:
+    """Say what a fine-tune would do, or refuse as it would.
+
+    Parameters
+    ----------
+    store : StoreReader
+    checkpoint : Path
+        That it would start from.
+    task_id : str
+    form : str
+        isolated or shared.
+    settings : FinetuneSettings, optional
+    device : str
+        Type of the device that it would run on: cpu, cuda or mps.
+    replay : sequence of Path
+        Labelled data of other tasks (shared form).
+    replayed : int
+        Held-out pictures among them, where known.
+    cache : Path, optional
+        Folder of the measured speeds; by default in the user's cache.
+
+    Raises
+    ------
+    TooLittleDataError, OneClassError
+        The frames are too few, or their labels say nothing.
+    OtherTaskError
+        The checkpoint knows the task with another type or number of classes.
+    NothingToReplayError
+        The shared form has nothing to replay.
+    NotACheckpointError, StoreError
+    """
+    settings = settings or FinetuneSettings()
+    division = plan(store, task_id)
+    task, card = division.task, read_card(checkpoint)
+    refuse_other_task(checkpoint, card, task)
+    if form == "shared":
+        refuse_no_replay(card, task_id, bool(replay) or len(store.tasks()) > 1)
+    speed = remembered(key_of(card, task, form, device), cache)
+    known = task_id in card.tasks
+    frames, held_out = len(division.train), len(division.heldout)
+    seconds = None if speed is None else speed.seconds(settings, form, known, frames, held_out, replayed)
+    where = {"cpu": "this CPU", "cuda": "this GPU", "mps": "this GPU"}.get(device, device)
+    time = f"time on {where} not measured yet" if seconds is None else f"about {_rounded(seconds)} on {where}"
+    text = f"train on {division.text()}, task {task_id}; {time}"
+    return Estimate(frames, division.loops, held_out, seconds, text, division.cautions())
+
+
+def _rounded(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    return f"{round(seconds / 60)} min"

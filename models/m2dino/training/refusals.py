@@ -1,0 +1,131 @@
+"""What a fine-tune refuses to start from, in words; importing this needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from m2dino.data.store_reader import TrainingRow
+from m2dino.errors import NothingToReplayError, OneClassError, OtherTaskError, TooLittleDataError
+from m2dino.network.card import ModelCard
+from m2dino.tasks import Task
+from m2dino.values import ClassProbabilities, Keypoints, Mask, Value
+
+MIN_FRAMES = 4
+
+
+def refuse_too_few(task_id: str, rows: Sequence[TrainingRow], known: bool) -> None:
+    """Refuse fewer frames than can be divided.
+
+    Parameters
+    ----------
+    task_id : str
+    rows : sequence of TrainingRow
+    known : bool
+        Whether the store knows the task.
+
+    Raises
+    ------
+    TooLittleDataError
+    """
+    if not known or len(rows) < MIN_FRAMES:
+        raise TooLittleDataError(
+            f"{task_id}: {len(rows)} corrected or accepted frames; at least {MIN_FRAMES} are needed. "
+            "Accept or correct some more."
+        )
+
+
+def refuse_one_side(task_id: str, frames: int, held: int) -> None:
+    """Refuse a division that leaves nothing to learn from, or nothing to measure by.
+
+    Raises
+    ------
+    TooLittleDataError
+    """
+    if held == frames:
+        raise TooLittleDataError(f"{task_id}: all {frames} frames are held out; correct frames of another loop.")
+    if not held:
+        raise TooLittleDataError(
+            f"{task_id}: none of the {frames} frames is held out any more, and those that trained a model cannot vouch "
+            "for one; correct frames of another loop."
+        )
+
+
+def refuse_nothing_to_learn(task: Task, rows: Iterable[TrainingRow], value_of: Callable[[TrainingRow], Value]) -> None:
+    """Refuse training labels that all say the same nothing; of masks no more are read than needed.
+
+    Parameters
+    ----------
+    task : Task
+    rows : iterable of TrainingRow
+        Those that train.
+    value_of : callable
+
+    Raises
+    ------
+    TooLittleDataError
+        All masks are empty, or no point is visible.
+    OneClassError
+        A classification with one class only.
+    StoreError
+        A mask's file has gone or is damaged.
+    """
+    classes: set[int] = set()
+    count = 0
+    for count, row in enumerate(rows, start=1):  # noqa: B007 (told when nothing was found)
+        value = value_of(row)
+        if isinstance(value, ClassProbabilities):
+            classes.add(value.index)
+            if len(classes) > 1:
+                return
+        elif _says_something(value):
+            return
+    if task.type == "classification":
+        name = task.labels[next(iter(classes))].name
+        raise OneClassError(
+            f"{task.id}: all {count} frames to learn from are of the class {name}, so a model would learn to say "
+            f"nothing else; review frames of another class, too."
+        )
+    what = "masks to learn from are empty" if task.type == "segmentation" else "frames to learn from show no point"
+    raise TooLittleDataError(f"{task.id}: all {count} {what}; draw the structure on some frames.")
+
+
+def _says_something(value: Value) -> bool:
+    if isinstance(value, Mask):
+        return bool(value.labels.any())
+    if isinstance(value, Keypoints):
+        return not bool(np.isnan(value.points).all())
+    return True
+
+
+def refuse_other_task(base: Path, card: ModelCard, task: Task) -> None:
+    """Refuse a checkpoint that knows the task as something else.
+
+    Raises
+    ------
+    OtherTaskError
+    """
+    if task.id not in card.tasks:
+        return
+    mine = card.tasks[task.id].task
+    if (mine.type, mine.num_classes) != (task.type, task.num_classes):
+        raise OtherTaskError(
+            f"{base}: it knows {task.id} as {mine.type} with {mine.num_classes} labels, the corrections are "
+            f"{task.type} with {task.num_classes}; rename one of the two tasks."
+        )
+
+
+def refuse_no_replay(card: ModelCard, task_id: str, there_is: bool) -> None:
+    """Refuse the shared form where the base knows other tasks and there is no data of them.
+
+    Raises
+    ------
+    NothingToReplayError
+    """
+    if not there_is and any(name != task_id for name in card.tasks):
+        raise NothingToReplayError(
+            "The shared form also changes what other tasks use: give labelled data of them to replay with --replay, "
+            "or use the isolated form, which cannot change them."
+        )
