@@ -19,6 +19,7 @@ from m2dino.tasks import builtin_tasks
 from m2dino.training.corrections import corrections
 from m2dino.training.finetune_common import FinetuneSettings, score_heldout
 from m2dino.training.pictures import Pictures
+from m2dino.training.speed import Stopwatch
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
 from torch import Tensor
 
@@ -89,11 +90,11 @@ def test_training_shows_the_network_the_pixels_that_prediction_does(
         predicted = [picture for batch in batches for picture in batch]
         batches.clear()
         if form == "isolated":
-            # One variant: the frames as they are, without augmentation.
-            settings = FinetuneSettings(pictures=1)
-            next(Pictures(model, store, data, settings).rounds(lambda: False))
-            # The first is shown once more, to find out how much room a picture takes.
-            trained = [picture for batch in batches for picture in batch][1:]
+            settings = FinetuneSettings()
+            next(Pictures(model, store, data, settings, Stopwatch()).rounds(lambda: False))
+            # Each frame comes as it is, then augmented; the first once more before, to see how much room it takes.
+            variants = settings.pictures_for(len(data.train)) // len(data.train)
+            trained = [picture for batch in batches for picture in batch][1:][::variants]
         else:
             frames = LabelledFrames([CorrectedFrame(store, one) for one in data.train], {task.id: task}, model.size)
             trained = [frames[SampleKey(row, None)].image for row in range(len(frames))]
