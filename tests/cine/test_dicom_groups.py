@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from m2dino.cine import open_loop
 from m2dino.cine.dicom_header import read_header
+from m2dino.deid.dicom_copy import copy_dicom
+from m2dino.deid.options import DeidOptions
 from pydicom.dataset import Dataset
 
 from tests.cine.making import jpeg_loop, moving_square, region
@@ -126,3 +128,17 @@ def test_no_date_of_the_groups_stays_in_memory(tmp_path: Path) -> None:
     for value in vars(loop).values():
         seen += [str(value), str(getattr(value, "elements", ""))]
     assert not [text for text in seen if DAY in text or "Doe" in text]
+
+
+@pytest.mark.parametrize("seconds", [EVEN, UNEVEN])
+def test_a_de_identified_copy_keeps_the_steps_and_no_date(tmp_path: Path, seconds: list[float]) -> None:
+    each = moments("FrameReferenceDateTime", seconds)
+    for group in each:
+        group.PixelMeasuresSequence = measures(0.2, 0.3)
+    loop = opened(tmp_path, each)
+    copy_dicom(loop, tmp_path / "copy.dcm", DeidOptions())
+    copy = open_loop(tmp_path / "copy.dcm")
+    assert copy.frame_times_s == pytest.approx(loop.frame_times_s)
+    assert copy.frame_time_source == "frame time vector"
+    assert copy.calibration == loop.calibration
+    assert DAY.encode() not in (tmp_path / "copy.dcm").read_bytes()

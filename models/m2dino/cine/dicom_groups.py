@@ -28,6 +28,8 @@ _TIMES = (
     ("FrameContentSequence", "FrameReferenceDateTime", "frame reference time"),
     ("FrameContentSequence", "FrameAcquisitionDateTime", "frame acquisition time"),
 )
+DATED = frozenset({source for _, keyword, source in _TIMES if keyword.endswith("DateTime")})
+"""Sources of times that are dates in the file: a de-identified copy loses the dates."""
 Spacing = tuple[float, float]
 
 
