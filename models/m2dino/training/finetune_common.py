@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from m2dino.data.seen import crop_of
 from m2dino.data.store import Store
 from m2dino.metrics import Metric, judged
 from m2dino.network.card import HEADLINE, LOWER_IS_BETTER, ModelCard
@@ -100,7 +101,11 @@ def score_heldout(
         if should_stop():
             return None
         assert record.value is not None
-        value = model.predict_frames([store.frame(record.loop_id, record.frame)], data.task)[0].value
+        frame = store.frame(record.loop_id, record.frame)
+        crop = crop_of(record, frame)
+        value = model.predict_frames([frame if crop is None else crop.frame_in(frame)], data.task)[0].value
+        if crop is not None:
+            value = crop.value_out(value)
         told = named_class(value) if isinstance(value, ClassProbabilities) else value
         figures.append(image_figures(data.task, Case(told, record.value, record.group or record.loop_id)))
     return summarise(data.task, figures) if figures else None
