@@ -6,11 +6,14 @@ from pathlib import Path
 
 from m2dino.training.comparison_report import FramePicture, Report
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent
+from qtpy.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap
 from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_m2dino.widgets.plot import Plot
 from napari_m2dino.widgets.style import small_button
+
+HEAD = 16
+"""Height of the words above a picture, px."""
 
 
 class Triptych(Plot):
@@ -22,19 +25,22 @@ class Triptych(Plot):
         super().__init__(name)
         self._picture = QPixmap()
         self._words = ("", "", "")
+        policy = self.sizePolicy()
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
 
     def sizeHint(self) -> QSize:
-        # Three squares side by side, as wide as the dock allows for.
-        return QSize(200, round(max(self.width(), 200) / 3) + 16)
+        return QSize(200, self.heightForWidth(200))
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the room for three squares side by side, and the words above them."""
+        return round(width / 3) + HEAD
 
     def show_frame(self, picture: QPixmap, one: FramePicture) -> None:
         """Show a frame."""
         self._picture = picture
         self._words = (f"before {one.before}", f"after {one.after}", f"label {one.truth}")
         self.update()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        self.updateGeometry()
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
         self.clicked.emit()
@@ -53,9 +59,9 @@ class Triptych(Plot):
             painter.drawText(round(number * third), 0, round(third), 15, Qt.AlignmentFlag.AlignLeft, told)
         if not self._picture.isNull():
             scaled = self._picture.size().scaled(
-                QSize(self.width(), self.height() - 16), Qt.AspectRatioMode.KeepAspectRatio
+                QSize(self.width(), self.height() - HEAD), Qt.AspectRatioMode.KeepAspectRatio
             )
-            painter.drawPixmap(0, 16, scaled.width(), scaled.height(), self._picture)
+            painter.drawPixmap(0, HEAD, scaled.width(), scaled.height(), self._picture)
         painter.end()
 
 

@@ -138,7 +138,7 @@ def test_the_outcome_is_there_again_another_day_and_no_line_is_cut(
         corrected._show_training()
         hand.qtbot.waitUntil(lambda: in_view(corrected, corrected.improve.outcome.promote), timeout=5000)
         assert in_view(corrected, corrected.improve.outcome.aside)
-        assert cut_words(corrected) == []
+        hand.qtbot.waitUntil(lambda: cut_words(corrected) == [], timeout=5000)
     corrected.workshop.close()
     later = open_dock()
     later.workshop.open_loop(Path(str(get_path("ybr_color"))))
