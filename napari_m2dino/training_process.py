@@ -125,6 +125,8 @@ class TrainingProcess(QObject):
                 continue
             if message["event"] in ("finished", "failed"):
                 self._last = message
+                # All is written, and nobody need wait for the interpreter to clear away its memory: that takes seconds.
+                self._process.kill()
             else:
                 self._has_state |= bool(message.get("metric"))
                 self.reported.emit(message)
