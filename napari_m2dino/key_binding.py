@@ -52,7 +52,7 @@ class KeyBinder:
 
 
 def pressing(action: Callable[[], None]) -> Callable[[Any], None]:
-    """Return what napari calls with the viewer or layer: a function with a name, for it trips over any other callable."""
+    """Return what napari calls with the viewer or layer: a function, for it needs a callable with a name."""
 
     def press(_provider: Any) -> None:
         action()

@@ -127,7 +127,7 @@ class Keys(QObject):
             return
         if taken := self._napari().get(key):
             raise KeyTakenError(
-                f"{shown(key)} is napari’s key of “{taken}”, which could not be reached any more: choose another."
+                f"{shown(key)} is napari’s key of “{taken}”, which it would hide: choose another."
             )
 
 
