@@ -126,9 +126,7 @@ class Keys(QObject):
         if key in {one.key for one in SHORTCUTS}:
             return
         if taken := self._napari().get(key):
-            raise KeyTakenError(
-                f"{shown(key)} is napari’s key of “{taken}”, which it would hide: choose another."
-            )
+            raise KeyTakenError(f"{shown(key)} is napari’s key of “{taken}”, which it would hide: choose another.")
 
 
 def read(file: Path) -> dict[str, str]:
