@@ -16,7 +16,7 @@ import torch
 from m2dino.data.store import Store
 from m2dino.device import choose_device
 from m2dino.metrics import judged
-from m2dino.network.card import HEADLINE, TaskReport
+from m2dino.network.card import TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
@@ -26,11 +26,12 @@ from m2dino.training.finetune_common import (
     FinetuneResult,
     FinetuneSettings,
     OnFinetuneProgress,
+    compared,
     headline,
     score_heldout,
 )
 from m2dino.training.finetune_settings import Form
-from m2dino.training.guard import Verdict, compare, doubt, harmed
+from m2dino.training.guard import Verdict, compare, harmed
 from m2dino.training.halving import give_back
 from m2dino.training.isolated import learn_isolated
 from m2dino.training.refusals import refuse_other_task
@@ -38,6 +39,7 @@ from m2dino.training.replay import gather_replay, score_replay
 from m2dino.training.run import metric_values
 from m2dino.training.shared import learn_shared
 from m2dino.training.speed import Stopwatch, key_of, remember
+from m2dino.training.suspicion import suspicion
 
 __all__ = ["FinetuneProgress", "FinetuneResult", "FinetuneSettings", "Form", "finetune"]
 
@@ -109,6 +111,9 @@ def finetune(
     try:
         with watch.timing("score", len(data.heldout) * known):
             old = score_heldout(trial, store, data, should_stop) if known else None
+        if known:
+            on_progress(FinetuneProgress(0, settings.steps_for(len(data.train)), "comparing the labels with the model"))
+        doubts = tuple(filter(None, [suspicion(had, compared(trial, store, data, should_stop))])) if known else ()
         before = {} if old is None else {task_id: old}
         if rows is None:
             learnt = learn_isolated(trial, store, data, settings, known, watch, on_progress, should_stop)
@@ -132,8 +137,6 @@ def finetune(
     unmeasured = set(card.tasks) - set(changes) - {task_id} if rows is not None else set()
     if task_id not in (changes if known else after) or (not known and headline(after[task_id]) is None):
         unmeasured.add(task_id)
-    first = None if old is None else headline(old)
-    doubts = tuple(filter(None, [doubt(HEADLINE[task.type], had.metrics.get(HEADLINE[task.type]), first)]))
     verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts)
     reports = {**card.tasks, task_id: report}
     for name, scores in after.items():

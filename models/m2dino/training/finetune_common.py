@@ -18,6 +18,7 @@ from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_settings import FinetuneSettings
 from m2dino.training.guard import Verdict
+from m2dino.training.suspicion import Compared, spread
 from m2dino.values import ClassProbabilities
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "FinetuneResult",
     "FinetuneSettings",
     "OnFinetuneProgress",
+    "compared",
     "goodness",
     "headline",
     "score_heldout",
@@ -104,6 +106,19 @@ def score_heldout(
         told = named_class(value) if isinstance(value, ClassProbabilities) else value
         figures.append(image_figures(data.task, Case(told, record.value, record.group or record.loop_id)))
     return summarise(data.task, figures) if figures else None
+
+
+def compared(model: Model, store: Store, data: Corrections, should_stop: ShouldStop = never_stop) -> list[Compared]:
+    """Return what a model says of some of the corrected frames, beside their labels; none where it was stopped."""
+    found = []
+    for record in spread([*data.train, *data.heldout]):
+        if should_stop():
+            return []
+        assert record.value is not None
+        frame = store.frame(record.loop_id, record.frame)
+        said = model.predict_frames([frame], data.task)[0].value
+        found.append(Compared(frame.shape[:2], said, record.value))
+    return found
 
 
 def headline(scores: TaskScores) -> Metric | None:

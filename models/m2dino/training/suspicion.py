@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from m2dino.tasks import Task
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
 
 Floats = NDArray[np.float64]
+Item = TypeVar("Item")
 Agree = Callable[[Value, Value], float]
 MOST = 24
 """Frames that are compared at most: enough to tell, and quick."""
@@ -58,6 +60,13 @@ class Compared:
     label: Value
 
 
+def spread(items: Sequence[Item]) -> list[Item]:
+    """Return at most `MOST` of some items, evenly spread."""
+    if len(items) <= MOST:
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, MOST).round().astype(int)]
+
+
 def suspicion(report: TaskReport, frames: Sequence[Compared]) -> str:
     """Say that labels contradict what a model knew of a task; empty where they do not, or nothing can be said.
 
@@ -72,8 +81,7 @@ def suspicion(report: TaskReport, frames: Sequence[Compared]) -> str:
     promised = report.metrics.get(name)
     if promised is None or not np.isfinite(promised.value) or len(frames) < 2:
         return ""
-    if len(frames) > MOST:
-        frames = [frames[i] for i in np.linspace(0, len(frames) - 1, MOST).round().astype(int)]
+    frames = spread(frames)
     agree = _agreement(task, promised.value)
     card = 0.5 if name in LOWER_IS_BETTER else promised.value
     small = [_small(frame) for frame in frames]
