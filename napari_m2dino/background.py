@@ -65,6 +65,10 @@ class BackgroundThread:
         self._stopping.set()
         return not self.alive
 
+    def give_up(self, _gone: object = None) -> None:
+        """Do no more, and wait for nothing: for Qt's signal that an owner is gone."""
+        self.stop(0)
+
     def interrupt(self) -> None:
         """Raise `SystemExit` in the thread, at its next step of Python code; `threading` lets it end in silence."""
         if self._thread is not None and self._thread.ident is not None:

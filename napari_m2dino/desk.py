@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2dino.cine.loop import CineLoop
+from m2dino.data.cropping import Region, image_region
 from m2dino.errors import TaskError
 from m2dino.tasks import Task, builtin_tasks, load_tasks
 from qtpy.QtCore import QObject, Signal
@@ -37,6 +38,8 @@ class Desk(QObject):
     checkpoint : Checkpoint or None
     looked : bool
         Whether checkpoints have been looked for yet.
+    whole_frame : set of str
+        Identities of the loops of which the network is to see the whole frame, though the file names the image area.
     tasks : TaskRegistry
         The 27, the user's own, and those that checkpoints and the dataset folder bring.
     """
@@ -58,6 +61,7 @@ class Desk(QObject):
         self.checkpoints: list[Checkpoint] = []
         self.checkpoint: Checkpoint | None = None
         self.looked = False
+        self.whole_frame: set[str] = set()
         self._results: dict[tuple[int, str], ResultLayer] = {}
         self._still = False
         self._task_of_loop: dict[str, str] = {}
@@ -148,8 +152,10 @@ class Desk(QObject):
         """Hide the layers of other loops, which would lie over this one, and fit the view to it."""
         for layer in self.viewer.layers:
             other = loop_of(layer)
-            if other is not None and (other is not loop or result_of(layer) is None):
-                layer.visible = other is loop
+            # Said again, what is so already would be drawn again: seconds, with many loops.
+            wanted = other is loop
+            if other is not None and (not wanted or result_of(layer) is None) and layer.visible != wanted:
+                layer.visible = wanted
         if loop is not None:
             # The slider is as long as the longest loop: past the end of this one there is nothing to see.
             go_to_frame(self.viewer, current_frame(self.viewer, len(loop)))
@@ -158,6 +164,10 @@ class Desk(QObject):
     def _stepped(self, _event: object = None) -> None:
         if self.loop is not None:
             self.frame_changed.emit(self.frame)
+
+    def region_for(self, loop: CineLoop) -> Region | None:
+        """Return the part of a loop's frames that the network is shown; None: all of it."""
+        return None if loop.identity in self.whole_frame else image_region(loop)
 
     # -- task and session --------------------------------------------------------------------------------------------
     @property
@@ -188,7 +198,7 @@ class Desk(QObject):
             key = (id(self.loop), self.task.id)
             known = self._results.get(key)
             if known is None:
-                known = self._results[key] = KINDS[self.task.type](LoopSession(self.loop, self.task))
+                known = self._results[key] = KINDS[self.task.type](LoopSession(self.loop, self.task, self.region_for))
             self.result = known
             self._bring_to_front(known)
         self.session_changed.emit()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from m2dino.cine.loop import CineLoop
 from m2dino.data.cropping import Region, image_region
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
@@ -34,7 +33,6 @@ class ImageArea(QObject):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
-        self._whole_frame: set[str] = set()
         self._outline: Image | None = None
         desk.loop_changed.connect(self._loop_left)
         desk.scale_changed.connect(self._redraw)
@@ -43,20 +41,16 @@ class ImageArea(QObject):
         """Return the area (y_min, x_min, y_max, x_max) of the loop on the desk; None: it is the frame, or not known."""
         return None if self.desk.loop is None else image_region(self.desk.loop)
 
-    def region_for(self, loop: CineLoop) -> Region | None:
-        """Return the part of a loop's frames to predict in; None: the whole frame."""
-        return None if loop.identity in self._whole_frame else image_region(loop)
-
     @property
     def inside_only(self) -> bool:
         """Whether the loop on the desk is predicted inside its image area alone."""
-        return self.desk.loop is not None and self.region_for(self.desk.loop) is not None
+        return self.desk.loop is not None and self.desk.region_for(self.desk.loop) is not None
 
     def predict_inside_only(self, wanted: bool) -> None:
         """Predict the loop on the desk inside its image area alone, or in the whole frame, from now on."""
         if self.desk.loop is not None and self.offered() is not None:
             identity = self.desk.loop.identity
-            (self._whole_frame.discard if wanted else self._whole_frame.add)(identity)
+            (self.desk.whole_frame.discard if wanted else self.desk.whole_frame.add)(identity)
             what = "the image area only" if wanted else "the whole frame"
             self.desk.tell(f"From the next prediction on, the network sees {what}.")
             self.changed.emit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,19 @@ def person_at_work() -> bool:
 
     thread = QThread.currentThread()
     return QCoreApplication.instance() is not None and thread is not None and thread.loopLevel() > 0
+
+
+def chosen_in_window() -> bool:
+    """Return whether napari's own dialog, menu or drop made the call that is under way, and wants no layers back.
+
+    Code that is typed into napari's console runs within the event loop as well, and does want them.
+    """
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name in ("_qt_open", "handle_gui_reading"):
+            return True
+    return False
 
 
 def main_window(viewer: Viewer) -> QWidget | None:

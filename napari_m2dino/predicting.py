@@ -10,7 +10,6 @@ from qtpy.QtCore import QObject, Signal
 from napari_m2dino.applying import is_persons, propose
 from napari_m2dino.desk import Desk
 from napari_m2dino.handfuls import PUT_EVERY_MS, Handfuls
-from napari_m2dino.image_area import ImageArea
 from napari_m2dino.jobs import Outcome, PredictionJobs, Progress
 from napari_m2dino.result_layers import ResultLayer
 
@@ -27,11 +26,10 @@ class Predicting(QObject):
     changed = Signal()
     arrived = Signal()
 
-    def __init__(self, desk: Desk, jobs: PredictionJobs, area: ImageArea) -> None:
+    def __init__(self, desk: Desk, jobs: PredictionJobs) -> None:
         super().__init__()
         self.desk = desk
         self.jobs = jobs
-        self.area = area
         self.running = False
         self.progress: Progress | None = None
         self.device = ""
@@ -99,7 +97,7 @@ class Predicting(QObject):
         self._told = {}
         self.running, self.progress = True, None
         todo = tuple(frame for frame in frames if frame not in kept)
-        region = self.area.region_for(desk.loop)
+        region = desk.region_for(desk.loop)
         self._generation = self.jobs.start(desk.loop, desk.task, desk.checkpoint.path, todo, region)
         self.changed.emit()
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PathOrPaths = str | PathLike[str] | Sequence[str | PathLike[str]]
 LayerData = tuple[Any, ...]
+LONG_BYTES = 2**26
+"""Of more packed bytes than these, about a second's worth, a person is told how far it is."""
 NOTHING: list[LayerData] = [(None,)]
 """What napari takes to mean: read, and there is no layer to add."""
 
@@ -34,8 +36,9 @@ def read_or_ask(path: PathOrPaths) -> list[LayerData]:
     - Without a window: as `read`.
     - In a script with a window: the same, but each file that cannot be read is told in the window, where napari would
       hide its sentence in a trace, and the others open.
-    - While a person works in the window: folders, tables of contents and files whose frame axis is not known are
-      opened in the background, with a question where one is needed; their layers come a moment later.
+    - While a person works in the window: what was dropped, or chosen in a dialog, and folders, tables of contents and
+      files whose frame axis is not known or that take long to unpack, are opened in the background, with a question
+      where one is needed; their layers come a moment later.
 
     Raises
     ------
@@ -48,13 +51,16 @@ def read_or_ask(path: PathOrPaths) -> list[LayerData]:
     from m2dino.errors import AmbiguousLoopError
     from napari import current_viewer
 
-    from napari_m2dino.napari_compat import person_at_work
+    from napari_m2dino.napari_compat import chosen_in_window, person_at_work
     from napari_m2dino.opening.finding import open_named
 
     viewer = current_viewer()
     if viewer is None:
         return read(path)
     asking = person_at_work()
+    if asking and chosen_in_window():
+        _open_later(viewer, _paths(path))
+        return NOTHING
     loops: list[CineLoop] = []
     later: list[Path] = []
     problems: list[str] = []
@@ -63,7 +69,11 @@ def read_or_ask(path: PathOrPaths) -> list[LayerData]:
             later.append(one)
             continue
         try:
-            loops += open_named(one, problems.append)
+            opened = open_named(one, problems.append)
+            if asking and any(loop.bytes_to_unpack > LONG_BYTES for loop in opened):
+                later.append(one)
+            else:
+                loops += opened
         except AmbiguousLoopError:
             if not asking:
                 raise
@@ -96,19 +106,28 @@ def _layers(loops: Sequence[CineLoop]) -> list[LayerData]:
 
 
 def _open_later(viewer: Viewer, paths: list[Path]) -> None:
-    """Open paths once napari has come back from its own reading."""
+    """Open paths once napari has come back from its own reading; it hands over dropped files one by one."""
     from functools import partial
 
     from napari_m2dino.napari_compat import main_window
     from napari_m2dino.opening.controller import Opening
+    from napari_m2dino.widgets.opening_bar import OpeningBar
 
     window = main_window(viewer)
-    opening = Opening(
-        viewer, lambda text, level: _tell([text] if level == "error" else []), partial(main_window, viewer)
-    )
-    opening.setParent(window)
-    opening.idle.connect(opening.close)
-    opening.idle.connect(opening.deleteLater)
+    opening = window.findChild(Opening) if window is not None else None
+    if opening is None:
+        opening = Opening(
+            viewer, lambda text, level: _tell([text] if level == "error" else []), partial(main_window, viewer)
+        )
+        opening.setParent(window)
+        opening.idle.connect(opening.close)
+        opening.idle.connect(opening.deleteLater)
+        status = getattr(window, "statusBar", lambda: None)()
+        if status is not None:
+            bar = OpeningBar(opening)
+            status.addPermanentWidget(bar)
+            bar.hide()
+            opening.idle.connect(bar.deleteLater)
     opening.open(paths)
 
 

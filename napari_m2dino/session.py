@@ -7,11 +7,13 @@ an argument. So "edited" is never a flag that could go stale: it is the outcome 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from m2dino.cine.loop import CineLoop
+from m2dino.data.cropping import Region, image_region
 from m2dino.data.drafts import Content
 from m2dino.data.records import Fate, Record
 from m2dino.errors import UsageError
@@ -92,6 +94,8 @@ class LoopSession:
     ----------
     loop : CineLoop
     task : Task
+    region_for : callable, optional
+        Returns the part of a loop's frames that the network is shown; None: all of it.
     insights : dict of int to Insight
         What the network has shown of a frame beside its answer.
     changed : Signal
@@ -100,9 +104,12 @@ class LoopSession:
 
     changed = Signal(int)
 
-    def __init__(self, loop: CineLoop, task: Task) -> None:
+    def __init__(
+        self, loop: CineLoop, task: Task, region_for: Callable[[CineLoop], Region | None] = image_region
+    ) -> None:
         self.loop = loop
         self.task = task
+        self._region_for = region_for
         self._proposals: dict[int, PackedPrediction] = {}
         self._decisions: dict[int, Decision] = {}
         self._unsaved: set[int] = set()
@@ -336,4 +343,5 @@ class LoopSession:
             proposal=proposal,
             seconds=round(self.seconds(frame), 1),
             group=self.loop.identity,
+            region=self._region_for(self.loop) if value is not None else None,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from napari_m2dino.checkpoints import find_checkpoints
 from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
 from napari_m2dino.hand_tools import HandTools
+from napari_m2dino.import_ahead import load, use_units
 from napari_m2dino.improving import Improving
 from napari_m2dino.jobs import PredictionJobs
 from napari_m2dino.loop_tools import LoopTools
@@ -37,16 +37,12 @@ if TYPE_CHECKING:
 FIRST_TASK = "carotid_artery"
 
 
-def _import_ahead() -> None:
-    """Import what napari needs for the first layer with features, while nobody waits for it."""
-    import_module("pandas")
-
-
 class Workshop(QObject):
     """The working parts of one dock."""
 
     _checkpoints_found = Signal(object, object, object)
     _trouble = Signal(str)
+    _units_ready = Signal(object)
 
     def __init__(self, viewer: Viewer, dataset: Path | None = None) -> None:
         super().__init__()
@@ -59,7 +55,7 @@ class Workshop(QObject):
         self.desk = Desk(viewer)
         self.opening = Opening(viewer, self.desk.tell, partial(main_window, viewer))
         self.tools = LoopTools(self.desk)
-        self.predicting = Predicting(self.desk, self.jobs, self.tools.area)
+        self.predicting = Predicting(self.desk, self.jobs)
         self.reviewing = Reviewing(self.desk, self.autosave)
         self.hand = HandTools(self.desk, lambda: self.autosave.folder, self.reviewing.choose_class)
         self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
@@ -68,6 +64,7 @@ class Workshop(QObject):
         self._others: list[Path] = []
         self._checkpoints_found.connect(self._take_checkpoints)
         self.opening.adding.connect(self.desk.hold)
+        self._units_ready.connect(use_units)
         self._trouble.connect(lambda text: self.desk.tell(text, "error"))
         self.autosave.tasks.connect(lambda tasks: self.desk.add_tasks(tasks, "the dataset folder"))
         self.improving.trained.connect(self._take_trained)
@@ -75,7 +72,7 @@ class Workshop(QObject):
     def start(self) -> None:
         """Begin to follow the viewer, and look for checkpoints."""
         self.desk.open()
-        self.files.submit(_import_ahead)
+        self._in_files(lambda: self._send("_units_ready", load()), "loading what napari needs")
         self._look_for_checkpoints()
 
     def close(self) -> None:

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
+
+import pytest
 
 os.environ["M2DINO_CALIBRATIONS"] = tempfile.mkdtemp(prefix="m2dino-test-scales-")
 os.environ["M2DINO_STATE"] = tempfile.mkdtemp(prefix="m2dino-test-state-")
 os.environ["M2DINO_CACHE"] = tempfile.mkdtemp(prefix="m2dino-test-cache-")
+
+WINDOWS = Path(__file__).parent / "gui"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together where several processes share them.
+
+    One process has all windows, so that none takes the keyboard from another; files stay whole for their fixtures.
+    """
+    for item in items:
+        group = "windows" if item.path.is_relative_to(WINDOWS) else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))

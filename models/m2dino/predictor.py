@@ -192,11 +192,11 @@ class Model:
 
     def predict_frames(self, frames: Sequence[Frame], task: str | Task) -> list[Reading]:
         """Predict a task for frames (H, W, 3) uint8 RGB, of equal or different sizes, as one batch."""
-        task_id = self.task(task).id
+        known = self.task(task)
         boxes = [Letterbox(frame.shape[0], frame.shape[1], self.size) for frame in frames]
         images = torch.stack([box.image_in(frame) for box, frame in zip(boxes, frames, strict=True)])
-        outputs = self.outputs(images, task_id)
-        return [read_output(output, box) for output, box in zip(outputs, boxes, strict=True)]
+        outputs = self.outputs(images, known.id)
+        return [read_output(output, box, known.outline) for output, box in zip(outputs, boxes, strict=True)]
 
 
 def load_model(name_or_path: str | Path = "tiny", device: str = "auto") -> Model:
@@ -301,7 +301,7 @@ def _predict(
     on_insight: OnInsight | None,
 ) -> Iterator[Prediction]:
     height, width = (loop.height, loop.width) if crop is None else crop.size
-    box = Letterbox(height, width, model.size)
+    box, outline = Letterbox(height, width, model.size), model.task(task_id).outline
 
     def prepare(indices: list[int]) -> tuple[list[int], list[Tensor], list[tuple[int, FrameDecodeError]]]:
         good: list[int] = []
@@ -317,7 +317,7 @@ def _predict(
         return good, images, bad
 
     def finish(indices: list[int], outputs: list[Output]) -> list[Prediction]:
-        readings = [read_output(output, box) for output in outputs]
+        readings = [read_output(output, box, outline) for output in outputs]
         return [
             Prediction(
                 index,

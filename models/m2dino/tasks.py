@@ -20,9 +20,10 @@ from m2dino.errors import TaskError, UnknownTaskError
 from m2dino.values import TaskType
 
 Certainty = Literal["official", "observed", "inferred", "unknown", "user"]
+Outline = Literal["free", "ellipse"]
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _PAIR_KEYS = ("mirror_pairs", "left_to_right", "top_to_bottom")
-_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "source", *_PAIR_KEYS}
+_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "outline", "source", *_PAIR_KEYS}
 _LABEL_KEYS = {"name", "meaning", "certainty"}
 
 
@@ -70,6 +71,9 @@ class Task:
     left_to_right, top_to_bottom : tuple of (str, str)
         Points that are named by their place in the picture alone: of each pair the first is the one further left, or
         further up. In a mirrored or turned image they get their names anew.
+    outline : str
+        "ellipse" where the one thing of a segmentation task is drawn as an ellipse by convention: a predicted mask is
+        then read as the ellipse that fits its outline, if one does.
     source : str
         Where the task and its label names come from.
     """
@@ -84,6 +88,7 @@ class Task:
     mirror_pairs: tuple[tuple[str, str], ...] = ()
     left_to_right: tuple[tuple[str, str], ...] = ()
     top_to_bottom: tuple[tuple[str, str], ...] = ()
+    outline: Outline = "free"
     source: str = "user"
 
     @property
@@ -150,6 +155,11 @@ class Task:
             )
         if len({label.name for label in labels}) != len(labels):
             raise TaskError(f"{where}: task {task_id}: two labels have the same name.")
+        outline = data.get("outline", "free")
+        if outline not in get_args(Outline):
+            raise TaskError(f"{where}: task {task_id}: outline {outline!r} is not one of free, ellipse.")
+        if outline != "free" and (kind != "segmentation" or len(labels) != 2):
+            raise TaskError(f"{where}: task {task_id}: an ellipse is an outline of a segmentation task of two labels.")
         return cls(
             id=task_id,
             type=cast("TaskType", kind),
@@ -158,6 +168,7 @@ class Task:
             mirror_pairs=pairs["mirror_pairs"],
             left_to_right=pairs["left_to_right"],
             top_to_bottom=pairs["top_to_bottom"],
+            outline=cast("Outline", outline),
             **texts,
         )
 

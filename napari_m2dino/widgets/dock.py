@@ -23,6 +23,7 @@ from napari_m2dino.widgets.frame_status import FrameStatus
 from napari_m2dino.widgets.improve_section import ImproveSection
 from napari_m2dino.widgets.loop_section import LoopSection
 from napari_m2dino.widgets.measure_section import MeasureSection
+from napari_m2dino.widgets.opening_bar import OpeningBar
 from napari_m2dino.widgets.predict_section import PredictSection
 from napari_m2dino.widgets.resume_bar import ResumeBar
 from napari_m2dino.widgets.review_section import ReviewSection
@@ -55,6 +56,8 @@ class M2DinoDock(QWidget):
         self.resume = ResumeBar(workshop.resuming)
         self.loop = LoopSection(desk, workshop.tools)
         set_main(self.loop.sample, workshop.resuming.offer is None)
+        self.opening = OpeningBar(workshop.opening)
+        self.loop.body.insertWidget(0, self.opening)
         self.task = TaskSection(desk, workshop.predicting)
         self.predict = PredictSection(desk, workshop.predicting)
         self.review = ReviewSection(desk, workshop.reviewing)

@@ -47,7 +47,9 @@ class LookingThread(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._thread = BackgroundThread("m2dino thumbnails")
+        self._thread = thread = BackgroundThread("m2dino thumbnails")
+        # It may go with its dialog, and that with its window, without being stopped.
+        self.destroyed.connect(thread.give_up)
 
     def each(self, job: Callable[[Any], Any], things: Iterable[tuple[int, Any]]) -> None:
         """Queue `job(thing)` for every (index, thing)."""

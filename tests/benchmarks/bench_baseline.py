@@ -12,46 +12,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from m2dino.commands.console import log_progress, stop_on_interrupt
-from m2dino.data.rows import Row
 from m2dino.errors import M2DinoError
-from m2dino.tasks import load_tasks
-from m2dino.training.data import TrainingData, gather
 from m2dino.training.settings import TrainSettings
 
 from tests.benchmarks.baseline.entrants import Entrant
+from tests.benchmarks.baseline.rows import read_data
 from tests.benchmarks.baseline.running import run
 from tests.benchmarks.baseline.speed import measure, tasks_by_type
 from tests.benchmarks.baseline.steps import measure_steps
 from tests.benchmarks.baseline.tables import write_tables
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def spread(rows: list[Row], limit: int) -> list[Row]:
-    """Return at most `limit` rows of each task, spread evenly; all for 0."""
-    chosen: list[Row] = []
-    for task_id in dict.fromkeys(row.task_id for row in rows):
-        own = [row for row in rows if row.task_id == task_id]
-        count = min(limit or len(own), len(own))
-        chosen += [own[i * len(own) // count] for i in range(count)]
-    return chosen
-
-
-def read_data(given: argparse.Namespace) -> TrainingData:
-    """Return the rows of train/ and of val/ of the tasks asked for."""
-    data = gather(
-        [given.data / "train"],
-        load_tasks([given.task_file] if given.task_file.exists() else []),
-        val_roots=[given.data / "val"],
-        task_ids=[task.strip() for task in given.tasks.split(",") if task.strip()] or None,
-        seed=given.seed,
-    )
-    return replace(data, train=spread(data.train, given.limit), val=spread(data.val, given.limit))
 
 
 def train(given: argparse.Namespace) -> int:
@@ -65,7 +40,7 @@ def train(given: argparse.Namespace) -> int:
         tasks_per_step=given.tasks_per_step,
         seed=given.seed,
     )
-    data = read_data(given)
+    data = read_data(given.data, given.tasks, given.task_file, given.limit, given.seed)
     with stop_on_interrupt() as should_stop:
         for entrant in entrants:
             print(f"{entrant.name}: {len(data.train)} rows of {len(data.tasks)} tasks", file=sys.stderr, flush=True)

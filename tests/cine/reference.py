@@ -21,6 +21,7 @@ from tests.cine.making import (
     numbered_frames,
     rle_loop,
     save_encapsulated,
+    video,
     video_dicom,
     video_stream,
 )
@@ -393,6 +394,10 @@ def _mpeg4(folder: Path) -> Path:
     return video_dicom(folder / "a.dcm", stream, "1.2.840.10008.1.2.4.102", 60, FrameTime="33.333")
 
 
+def _transport(ending: str) -> Callable[[Path], Path]:
+    return lambda folder: video(folder / f"a.{ending}", numbered_frames(60), "libx264", g="12", bf="2", crf="4")
+
+
 def _rle_ybr(folder: Path) -> Path:
     ycbcr = [np.asarray(Image.fromarray(frame).convert("YCbCr")) for frame in numbered_frames(5)]
     return rle_loop(folder / "a.dcm", np.stack(ycbcr), PhotometricInterpretation="YBR_FULL", CineRate=25)
@@ -422,6 +427,22 @@ MADE = [
         33.333,
         make=_mpeg4,
         beyond_itk="it reads no video",
+    ),
+    *(
+        Row(
+            f"transport stream, {ending}",
+            (60, 96, 128),
+            "h264",
+            _numbered(60),
+            False,
+            frame_time_ms=40.0,
+            time_source="timestamps",
+            reason="a video gives no pixel size",
+            reader="video",
+            make=_transport(ending),
+            beyond_itk="it reads no video",
+        )
+        for ending in ("ts", "m2ts", "mts")
     ),
     Row(
         "RLE, YBR, several frames",

@@ -29,6 +29,10 @@ KINDS = [
     ("m.mpg", "mpeg1video", {"g": "12"}),
     ("n.mpg", "mpeg1video", {"g": "15", "bf": "2"}),
     ("o.mpg", "mpeg2video", {"g": "12", "bf": "2"}),
+    ("s.ts", "mpeg2video", {"g": "12", "bf": "2"}),
+    ("t.ts", "libx264", {"g": "20", "bf": "3"}),
+    ("u.m2ts", "libx264", {"g": "20", "bf": "3"}),
+    ("v.mts", "libx264", {"g": "20"}),
     ("p.webm", "libvpx-vp9", {"g": "12"}),
     ("q.avi", "rawvideo", {}),
     ("r.avi", "msmpeg4", {"g": "12"}),
@@ -131,3 +135,12 @@ def test_a_playlist_under_the_name_of_a_video_opens_nothing_else(tmp_path: Path)
     for name in ("list.mp4", "hls.mp4"):
         with pytest.raises(M2DinoError, match=name):
             open_loop(tmp_path / name)
+
+
+def test_program_text_is_no_transport_stream(tmp_path: Path) -> None:
+    (tmp_path / "app.ts").write_text("export const answer = 42;")
+    with pytest.raises(M2DinoError, match=r"app\.ts is not a loop"):
+        open_loop(tmp_path / "app.ts")
+    moving = video(tmp_path / "a.m2ts", numbered_frames(3), "mpeg2video")
+    assert moving.read_bytes()[4::192][:3] == b"GGG", "packets of 192 bytes"
+    assert len(open_loop(tmp_path)) == 3, "beside it, a folder opens"

@@ -241,3 +241,32 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, name: str) -> None
         return float(done.stdout)
 
     assert peak(800) - peak(150) < 40
+
+
+def test_unpacking_ahead_says_how_far_it_is_and_can_be_stopped(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (40, 1, 300, 400), np.uint8)
+    path = tmp_path / "a.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=False), str(path))
+    loop = open_loop(path)
+    assert loop.bytes_to_unpack == frames.nbytes
+    told: list[tuple[int, int, str]] = []
+    loop.prepare(lambda *now: told.append(now), should_stop=lambda: len(told) == 2)
+    assert len(told) == 2
+    assert loop.bytes_to_unpack == frames.nbytes, "stopped, nothing is unpacked"
+    loop.prepare(lambda *now: told.append(now))
+    assert [done for done, _, _ in told[2:]] == sorted(done for done, _, _ in told[2:])
+    assert told[-1] == (frames.nbytes, frames.nbytes, "Unpacking a.nii.gz")
+    assert loop.bytes_to_unpack == 0
+    assert np.array_equal(loop[39][..., 0], frames[39, 0])
+
+
+def test_what_is_packed_and_damaged_is_told_before_a_frame_is_asked_for(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (4, 1, 60, 80), np.uint8)
+    for name in ("a.nii", "b.nii.gz"):
+        sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=False), str(tmp_path / name))
+    assert open_loop(tmp_path / "a.nii").bytes_to_unpack == 0
+    data = bytearray((tmp_path / "b.nii.gz").read_bytes())
+    data[-8:-4] = bytes(4)  # the sum
+    (tmp_path / "b.nii.gz").write_bytes(data)
+    with pytest.raises(UnsupportedLoopError, match=r"b\.nii\.gz is damaged"):
+        open_loop(tmp_path / "b.nii.gz").prepare()

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtCore import QPoint, Qt
 
 from napari_m2dino.loop_layer import loop_of
 from napari_m2dino.napari_compat import drop_places
@@ -21,6 +20,7 @@ from napari_m2dino.widgets.axis_dialog import AxisDialog
 from napari_m2dino.widgets.dock import M2DinoDock
 from napari_m2dino.widgets.loop_chooser import MOST_TICKED, LoopChooser
 from tests.cine.making import PATIENT, PATIENT_ID, jpeg_loop, moving_square, region, video
+from tests.gui.dropping import drop
 
 TICKED, BLANK = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
@@ -55,18 +55,6 @@ def open_and_wait(dock: M2DinoDock, qtbot: QtBot, paths: Sequence[Path]) -> None
 
 def frames_of(dock: M2DinoDock) -> list[int]:
     return [len(loop) for layer in dock.viewer.layers if (loop := loop_of(layer))]
-
-
-def drop(target: QWidget, paths: Sequence[Path]) -> bool:
-    """Drop files on a widget as the system does; return whether they were taken."""
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    how = (Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
-    QApplication.sendEvent(target, QDragEnterEvent(QPoint(5, 5), *how))
-    event = QDropEvent(QPointF(5, 5), *how)
-    event.ignore()
-    QApplication.sendEvent(target, event)
-    return event.isAccepted()
 
 
 def told() -> list[str]:
@@ -261,6 +249,80 @@ def test_closing_the_dock_in_the_middle_of_a_question_ends_it(dock: M2DinoDock, 
     names = {"m2dino thumbnails", "m2dino opening"}
     qtbot.waitUntil(lambda: not names & {one.name for one in threading.enumerate()}, timeout=5_000)
     assert not dock.viewer.layers
+
+
+def all_of(dock: M2DinoDock, qtbot: QtBot, folder: Path) -> None:
+    """Open a folder, wait for the question, and answer it with all loops."""
+    dock.workshop.open_loop(folder)
+    dialog = chooser(dock, qtbot)
+    dialog.all.click()
+    dialog.accept()
+
+
+def test_a_person_works_on_while_many_loops_open_and_sees_how_many(
+    dock: M2DinoDock, qtbot: QtBot, tmp_path: Path
+) -> None:
+    opening, viewer, bar = dock.workshop.opening, dock.viewer, dock.opening
+    words: list[str] = []
+    seen: list[tuple[bool, str]] = []
+    counts: list[int] = []
+    opening.progressed.connect(lambda text, _done, _total: words.append(text))
+    # Signals are heard in the order of connecting: the bar has heard it already.
+    opening.progressed.connect(lambda *_: seen.append((bar.isVisible(), bar.bar.text())))
+
+    def work_on(_words: str, shown: int, wanted: int) -> None:
+        if not wanted or not viewer.layers:
+            return
+        counts.append(len(viewer.layers))
+        if shown == 1:
+            assert dock.workshop.desk.loop is loop_of(viewer.layers[0]), "there is a loop to work on at once"
+        if shown == 3:
+            viewer.dims.set_current_step(0, 4)
+            viewer.layers.selection.active = viewer.layers[1]
+
+    opening.progressed.connect(work_on)
+    with qtbot.waitSignal(opening.idle, timeout=20_000):
+        all_of(dock, qtbot, loops_in(tmp_path / "visit", [5] * 6))
+    assert [text for text in words if text.startswith("Opening")] == [f"Opening {k} of 6" for k in (2, 3, 4, 5, 6, 6)]
+    assert (True, "Opening 3 of 6") in seen
+    assert counts == [1, 2, 3, 4, 5, 6], "one layer a turn"
+    assert not bar.isVisible()
+    assert viewer.layers.selection == {viewer.layers[1]}, "what a person selected meanwhile stays"
+    assert dock.workshop.desk.loop is loop_of(viewer.layers[1])
+    assert viewer.dims.current_step[0] == 4
+
+
+def test_stop_keeps_what_is_open_and_opens_no_more(dock: M2DinoDock, qtbot: QtBot, tmp_path: Path, hand: Any) -> None:
+    all_of(dock, qtbot, loops_in(tmp_path / "visit", [2] * 8))
+    qtbot.waitUntil(lambda: len(dock.viewer.layers) == 2, timeout=10_000)
+    with qtbot.waitSignal(dock.workshop.opening.idle, timeout=10_000):
+        hand.click(dock.opening.stop)
+    count = len(dock.viewer.layers)
+    assert 2 <= count < 8
+    assert dock.message.text() == f"Stopped: {count} of 8 loops are open."
+    assert not dock.opening.isVisible()
+    qtbot.wait(200)
+    assert len(dock.viewer.layers) == count
+    open_and_wait(dock, qtbot, [jpeg_loop(tmp_path / "later.dcm", moving_square(7))])
+    assert len(dock.viewer.layers) == count + 1, "the next is opened as ever"
+
+
+def test_a_packed_volume_says_how_far_it_is_and_a_damaged_one_what_is_wrong(
+    dock: M2DinoDock, qtbot: QtBot, tmp_path: Path
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (20, 1, 300, 400), np.uint8)
+    good, bad = tmp_path / "good.nii.gz", tmp_path / "bad.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=False), str(good))
+    bad.write_bytes(good.read_bytes()[:-8] + bytes(8))
+    words: list[str] = []
+    dock.workshop.opening.progressed.connect(lambda text, _done, _total: words.append(text))
+    open_and_wait(dock, qtbot, [good, bad])
+    assert frames_of(dock) == [20]
+    assert "Unpacking good.nii.gz: 100 %" in words
+    loop = loop_of(dock.viewer.layers[0])
+    assert loop is not None
+    assert loop.bytes_to_unpack == 0, "nothing is left that the window would wait for"
+    assert "bad.nii.gz is damaged" in dock.message.text()
 
 
 def test_requests_wait_for_each_other(dock: M2DinoDock, qtbot: QtBot, tmp_path: Path) -> None:

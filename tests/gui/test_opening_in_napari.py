@@ -27,6 +27,7 @@ from napari_m2dino.loop_layer import LOOP_KEY, loop_of
 from napari_m2dino.opening.file_kinds import ENDINGS, dialog_filter, is_for_loops
 from napari_m2dino.widgets.axis_dialog import AxisDialog
 from napari_m2dino.widgets.loop_chooser import LoopChooser
+from napari_m2dino.widgets.opening_bar import OpeningBar
 from tests.cine.making import PATIENT, PATIENT_ID, jpeg_loop, moving_square, region, video
 
 FRAMES = moving_square(6, 40, 52)
@@ -67,6 +68,8 @@ def pages(path: Path) -> Path:
 
 def film(path: Path) -> Path:
     codec = {".gif": "gif", ".webm": "libvpx", ".wmv": "wmv2", ".mpg": "mpeg2video", ".mpeg": "mpeg2video"}
+    if path.suffix.lower() in (".ts", ".m2ts", ".mts"):
+        return video(path, FRAMES, "mpeg2video")
     return video(path, FRAMES, codec.get(path.suffix.lower(), "mpeg4"))
 
 
@@ -206,6 +209,38 @@ def test_a_person_is_asked_which_loops_of_a_folder(viewer: Viewer, qtbot: QtBot,
     dialog.accept()
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=15_000)
     assert viewer.layers[0].data.shape[0] == 3
+
+
+def test_files_dropped_without_the_dock_open_one_a_turn_and_say_how_many(
+    viewer: Viewer, qtbot: QtBot, tmp_path: Path
+) -> None:
+    paths = [jpeg_loop(tmp_path / f"{k}.dcm", moving_square(k + 2)) for k in range(5)]
+    # What napari's canvas does with dropped files, the reader already chosen: it would ask in a dialog of its own.
+    take, window = viewer.window._qt_viewer._qt_open, viewer.window._qt_window
+    seen: list[tuple[int, str]] = []
+    clock = QTimer(window)
+    clock.timeout.connect(
+        lambda: seen.extend(
+            (len(viewer.layers), x.bar.text()) for x in window.findChildren(OpeningBar) if x.isVisible()
+        )
+    )
+    clock.start(0)
+    QTimer.singleShot(0, lambda: take([str(path) for path in paths], stack=False, plugin=OURS))
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=15_000)
+    assert [layer.data.shape[0] for layer in viewer.layers] == [2, 3, 4, 5, 6], "in the order of the files"
+    assert [layer.visible for layer in viewer.layers] == [True, False, False, False, False]
+    assert {(2, "Opening 3 of 5"), (4, "Opening 5 of 5")} <= set(seen)
+    qtbot.waitUntil(lambda: not window.findChildren(OpeningBar), timeout=5_000)
+    clock.stop()
+
+
+def test_a_file_opened_from_code_within_the_event_loop_is_returned(
+    viewer: Viewer, qtbot: QtBot, tmp_path: Path
+) -> None:
+    path, opened = jpeg_loop(tmp_path / "a.dcm", moving_square(3)), []
+    QTimer.singleShot(0, lambda: opened.extend(viewer.open(path, plugin=OURS)))
+    qtbot.waitUntil(lambda: bool(opened), timeout=10_000)
+    assert opened[0].data.shape[0] == 3
 
 
 def test_a_person_is_asked_for_the_axis(viewer: Viewer, qtbot: QtBot, tmp_path: Path) -> None:

@@ -96,3 +96,15 @@ def test_the_queue_leads_to_the_least_certain_frame_that_waits() -> None:
     assert next_frame(1, [blank, done], [None, None], "confidence") is None
     assert tally(states).to_go == 4
     assert tally(states).sentence() == "1 accepted · 1 changed, not accepted · 3 to review"
+
+
+def test_the_record_says_which_part_of_the_frame_the_network_is_shown() -> None:
+    loop = m2dino.open_loop(get_path("ybr_color"))
+    value = Mask(np.ones((loop.height, loop.width), np.uint8))
+    region = (4, 8, 100, 120)
+    shown: list[tuple[int, int, int, int] | None] = [region]
+    one = LoopSession(loop, TASK, lambda _loop: shown[0])
+    assert one.accept(0, value).region == region
+    assert one.reject(1).region is None
+    shown[0] = None
+    assert one.accept(2, value).region is None, "as a person chooses the whole frame"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from m2dino.cine.dicom_calibration import dicom_scale
+from m2dino.cine.dicom_groups import take_groups
 from m2dino.cine.dicom_header import Header
 from m2dino.cine.dicom_timing import dicom_markers, dicom_timing
 from m2dino.cine.loop import CineLoop
@@ -15,10 +16,11 @@ def describe(loop: CineLoop, header: Header) -> None:
     """
     elements = header.elements
     loop.name = f"dicom {loop.identity[:8]}"
-    timing = dicom_timing(elements, len(loop))
+    groups = take_groups(elements, len(loop))
+    timing = dicom_timing(elements, len(loop), groups)
     if timing.source is not None:
         loop.set_times(timing.step_s, timing.source, timing.times_s)
-    scale = dicom_scale(elements, loop.height, loop.width)
+    scale = dicom_scale(elements, loop.height, loop.width, groups)
     loop.calibration, loop.calibration_reason, loop.regions = scale.calibration, scale.reason, scale.regions
     loop.markers = dicom_markers(elements, loop.frame_times_s, len(loop))
     # Free text: only the moments that were recognised in it are kept.

@@ -7,17 +7,19 @@ not the centimetre or two regions at odds with each other mean that the scale is
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from m2dino.cine.calibration import Calibration
+from m2dino.cine.dicom_groups import NO_GROUPS, FrameGroups, Spacing, spacing_of
 from m2dino.cine.dicom_header import HEADER_DAMAGE
 from m2dino.cine.dicom_regions import OutsideError, dicom_regions
 from m2dino.cine.regions import Region
 
+_ALIKE = 0.01
 _IMPLAUSIBLE = "the file's pixel spacing is not a plausible pixel size"
 
 
@@ -40,7 +42,11 @@ class DicomScale:
     regions: tuple[Region, ...] = ()
 
 
-def dicom_scale(elements: Dataset, height: int, width: int) -> DicomScale:
+class _UncertainError(Exception):
+    """The header gives pixel sizes that contradict each other; the text is the reason."""
+
+
+def dicom_scale(elements: Dataset, height: int, width: int, groups: FrameGroups = NO_GROUPS) -> DicomScale:
     """Return the regions and the calibration of a DICOM image, or the reason for having none.
 
     Parameters
@@ -48,12 +54,14 @@ def dicom_scale(elements: Dataset, height: int, width: int) -> DicomScale:
     elements : Dataset
     height, width : int
         Size of the frame in pixels.
+    groups : FrameGroups, optional
+        What the file says frame by frame.
     """
     try:
         regions = dicom_regions(elements, height, width)
-        spacing = _pixel_spacing(elements)
-    except OutsideError as outside:
-        return DicomScale(None, str(outside))
+        spacing = _pixel_spacing(elements, groups)
+    except (OutsideError, _UncertainError) as uncertain:
+        return DicomScale(None, str(uncertain))
     except HEADER_DAMAGE:
         return DicomScale(None, "the file's scale is damaged")
     if regions:
@@ -105,15 +113,20 @@ def _of_spacing(spacing: tuple[float, float]) -> tuple[Calibration | None, str]:
         return None, _IMPLAUSIBLE
 
 
-def _pixel_spacing(elements: Dataset) -> tuple[float, float] | None:
-    """Return (dy, dx) in mm from Pixel Spacing, at top level or shared by all frames; None without one."""
+def _pixel_spacing(elements: Dataset, groups: FrameGroups) -> Spacing | None:
+    """Return (dy, dx) in mm from Pixel Spacing, at top level or in the functional groups; None without one.
+
+    Raises
+    ------
+    _UncertainError
+        Frames differ, or the two places do.
+    """
+    if len(groups.spacings) > 1:
+        some = " or have none" if None in groups.spacings else ""
+        raise _UncertainError(f"the frames of the file differ in their pixel spacing{some}")
     value: Any = elements.get("PixelSpacing")
-    if not value:
-        groups = elements.get("SharedFunctionalGroupsSequence")
-        measures = groups[0].get("PixelMeasuresSequence") if groups else None
-        value = measures[0].get("PixelSpacing") if measures else None
-    if not value:
-        return None
-    numbers = [float(one) for one in value]
-    # What is no pixel size is kept as 0, which is refused with its reason.
-    return (numbers[0], numbers[1]) if len(numbers) == 2 and all(map(math.isfinite, numbers)) else (0.0, 0.0)
+    top = spacing_of(value) if value else None
+    each = groups.spacings[0] if groups.spacings else None
+    if top is not None and each is not None and not np.allclose(top, each, rtol=_ALIKE, atol=0):
+        raise _UncertainError("the pixel spacing of the file and that of its frames disagree")
+    return top if top is not None else each

@@ -57,6 +57,7 @@ _KEYWORDS = (
     "NominalScannedPixelSpacing",
     "SequenceOfUltrasoundRegions",
     "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
     "FrameTime",
     "FrameTimeVector",
     "CineRate",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from m2dino.cine.dicom_groups import NO_GROUPS, FrameGroups
 from m2dino.cine.dicom_header import HEADER_DAMAGE
 from m2dino.cine.markers import Marker
 
@@ -47,11 +48,12 @@ class Timing:
     times_s: NDArray[np.float64] | None = None
 
 
-def dicom_timing(elements: Dataset, frames: int) -> Timing:
+def dicom_timing(elements: Dataset, frames: int, groups: FrameGroups = NO_GROUPS) -> Timing:
     """Return the times of a loop of `frames` frames.
 
-    Asked are, in this order, Frame Time, Frame Time Vector, Cine Rate and Recommended Display Frame Rate. Where the
-    steps of a vector differ by more than a tenth, each frame has its time but no one step is true.
+    Asked are, in this order, Frame Time, Frame Time Vector, the times in the functional groups, Cine Rate and
+    Recommended Display Frame Rate. Where the steps differ by more than a tenth, each frame has its time but no one step
+    is true.
     """
     if frames < 2:
         return Timing()
@@ -60,7 +62,11 @@ def dicom_timing(elements: Dataset, frames: int) -> Timing:
         return Timing(single / 1000, "frame time")
     steps = np.asarray(_numbers(elements, "FrameTimeVector"))
     if steps.size:
-        return _of_steps(steps, frames)
+        return _of_steps(steps, frames, "frame time vector")
+    if groups.times_s is not None:
+        timing = _of_steps(np.diff(groups.times_s) * 1000, frames, groups.time_source)
+        if timing.source is not None:
+            return timing
     for keyword, source in (("CineRate", "cine rate"), ("RecommendedDisplayFrameRate", "recommended display rate")):
         rate = _number(elements, keyword)
         if rate is not None and 1 / rate <= _LONGEST_S:
@@ -68,7 +74,7 @@ def dicom_timing(elements: Dataset, frames: int) -> Timing:
     return Timing()
 
 
-def _of_steps(steps: NDArray[np.float64], frames: int) -> Timing:
+def _of_steps(steps: NDArray[np.float64], frames: int, source: str) -> Timing:
     # The first entry is the start, by the standard 0; some files leave it out.
     between = steps[1:] if len(steps) == frames else steps
     if len(between) != frames - 1 or not np.isfinite(between).all():
@@ -78,10 +84,10 @@ def _of_steps(steps: NDArray[np.float64], frames: int) -> Timing:
         return Timing()
     mean = float(seconds.mean())
     if np.abs(seconds - mean).max() <= _EVEN * mean:
-        return Timing(mean, "frame time vector")
+        return Timing(mean, source)
     times = np.concatenate([[0.0], np.cumsum(seconds)])
     times.setflags(write=False)
-    return Timing(None, "frame time vector", times)
+    return Timing(None, source, times)
 
 
 def dicom_markers(elements: Dataset, times_s: NDArray[np.float64] | None, frames: int) -> tuple[Marker, ...]:

@@ -15,6 +15,7 @@ from m2dino.cine.calibration import Calibration
 from m2dino.cine.look_ahead import LookAhead
 from m2dino.cine.markers import Marker
 from m2dino.cine.regions import Region, calibration_at, tissue_region
+from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 
 Frame = NDArray[np.uint8]
 """(H, W, 3) uint8 RGB."""
@@ -124,6 +125,26 @@ class CineLoop(ABC):
         Lengths between points of two regions, or across the axes of an M-mode or a spectrum, have no millimetres.
         """
         return calibration_at(points, self.regions, self.calibration, self.calibration_reason)
+
+    @property
+    def bytes_to_unpack(self) -> int:
+        """How many bytes the first frame waits for, because they are packed as one; 0 where it does not wait."""
+        return 0
+
+    def prepare(self, on_progress: OnProgress = ignore_progress, should_stop: ShouldStop = never_stop) -> None:
+        """Do ahead what the first frame would wait for, where it would wait; stopped, it waits as ever.
+
+        Raises
+        ------
+        LoopError
+            The packed bytes are damaged: no frame can be shown.
+        """
+        if self.bytes_to_unpack:
+            with self._lock:
+                self._prepare(on_progress, should_stop)
+
+    def _prepare(self, on_progress: OnProgress, should_stop: ShouldStop) -> None:  # noqa: B027  # most have nothing to do
+        """Unpack; called under the loop's lock."""
 
     def __getitem__(self, index: int) -> Frame:
         """Return frame `index` as a read-only (H, W, 3) uint8 RGB array; negative indices count from the end.

@@ -10,10 +10,23 @@ from m2dino.errors import UnsupportedLoopError
 Kind = Literal["dicom", "video", "images", "volume", "array"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".gif"})
+_TRANSPORT_SUFFIXES = frozenset({".ts", ".m2ts", ".mts"})
+VIDEO_SUFFIXES = _TRANSPORT_SUFFIXES | {
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".gif",
+}
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 VOLUME_SUFFIXES = frozenset({".nii", ".mha", ".mhd", ".nrrd", ".nhdr"})
+_TRANSPORT_MARK = b"G"
 _HEAD_BYTES = 132
 _IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*")
 # Matroska, Windows Media, GIF.
@@ -67,6 +80,9 @@ def kind_of_file(path: Path) -> Kind | None:
         return "video"
     if suffix in IMAGE_SUFFIXES or head.startswith(_IMAGE_MAGIC[:2]):
         return "images" if head.startswith(_IMAGE_MAGIC) else None
+    if suffix in _TRANSPORT_SUFFIXES:
+        # A packet begins with its mark, on discs behind four bytes of its time; .ts is also a kind of program text.
+        return "video" if _TRANSPORT_MARK in (head[:1], head[4:5]) else None
     if suffix in VIDEO_SUFFIXES:
         return "video"
     # Files of before 1993, and some exports, have neither preamble nor meta header: they begin with their first group.

@@ -14,6 +14,7 @@ from m2dino.cine.inflated import inflated
 from m2dino.cine.mapped import MappedArray
 from m2dino.cine.volume_header import VolumeHeader, damaged
 from m2dino.errors import TruncatedLoopError, UnsupportedLoopError
+from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 
 # More than any loop known; what it needs on the disk is freed when the loop is closed.
 MOST_UNPACKED_BYTES = 2**32
@@ -70,13 +71,31 @@ class VolumePixels:
         file: Path | IO[bytes] = header.data_file
         offset = header.data_at
         if header.compressed:
-            if self._spool is None:
-                self._spool = self._unpack()
+            self.unpack()
+            assert self._spool is not None
             file, offset = self._spool, 0
             needed = self._bytes // self._shape[0] * (index + 1) if axis == 0 else self._bytes
             if needed > self._unpacked:
                 raise EOFError
         return MappedArray(file, self._dtype, offset, self._shape).take(index, axis)
+
+    @property
+    def bytes_to_unpack(self) -> int:
+        """How many bytes the next plane waits for; 0 where they are not packed, or unpacked already."""
+        return self._bytes if self._header.compressed and self._spool is None else 0
+
+    def unpack(self, on_progress: OnProgress = ignore_progress, should_stop: ShouldStop = never_stop) -> None:
+        """Unpack what is packed, if that is not done; stopped, it is left as it was.
+
+        Raises
+        ------
+        UnsupportedLoopError
+            The packed bytes are damaged.
+        OSError
+            The file cannot be read, or the disk is full.
+        """
+        if self.bytes_to_unpack:
+            self._spool = self._unpack(on_progress, should_stop)
 
     def close(self) -> None:
         """Let go of the temporary file; the next plane unpacks it again."""
@@ -84,8 +103,8 @@ class VolumePixels:
             self._spool.close()
             self._spool = None
 
-    def _unpack(self) -> IO[bytes]:
-        """Unpack all of it: only at its end does the sum tell whether what came before is right."""
+    def _unpack(self, on_progress: OnProgress, should_stop: ShouldStop) -> IO[bytes] | None:
+        """Unpack all of it, for only at its end does the sum tell whether what came before is right; None: stopped."""
         spool: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the loop
         left, skip, surplus = self._bytes, self._header.unpacked_at, 0
         try:
@@ -95,6 +114,10 @@ class VolumePixels:
                     spool.write(kept)
                     surplus += max(len(piece) - skip - len(kept), 0)
                     left, skip = left - len(kept), max(skip - len(piece), 0)
+                    on_progress(self._bytes - left, self._bytes, f"Unpacking {self._path.name}")
+                    if should_stop():
+                        spool.close()
+                        return None
                     if surplus > _NO_MORE:
                         raise damaged(self._path)
             except TruncatedLoopError:

@@ -24,6 +24,7 @@ from m2dino.cine.volume_nifti import nifti_header
 from m2dino.cine.volume_nrrd import nrrd_header
 from m2dino.cine.volume_pixels import VolumePixels
 from m2dino.errors import FrameDecodeError, TruncatedLoopError, UnsupportedLoopError
+from m2dino.progress import OnProgress, ShouldStop
 
 # What SimpleITK has to read, it may read as a whole.
 _MOST_WHOLE_BYTES = 3 * 2**27
@@ -132,6 +133,18 @@ class VolumeLoop(StackLoop):
             self.set_times(float(steps.mean()) if even else None, "timestamps", None if even else times)
         elif step is not None:
             self.set_times(step, "time axis")
+
+    @property
+    def bytes_to_unpack(self) -> int:
+        """How many bytes the first frame waits for: all of a packed volume, until it is unpacked once."""
+        return 0 if self._pixels is None else self._pixels.bytes_to_unpack
+
+    def _prepare(self, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+        assert self._pixels is not None
+        try:
+            self._pixels.unpack(on_progress, should_stop)
+        except OSError as error:
+            raise UnsupportedLoopError(f"{self.path} cannot be unpacked ({error.strerror}).") from None
 
     def _slice(self, index: int) -> NDArray[Any]:
         axis = None if self._axis is None else len(self._sizes) - 1 - _AXES.index(self._axis)

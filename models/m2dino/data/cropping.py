@@ -57,6 +57,34 @@ class Crop:
         y_min, x_min, y_max, x_max = self.region
         return frame[y_min:y_max, x_min:x_max]
 
+    def value_in(self, value: Value) -> Value:
+        """Return a value in pixels of the frame as one in pixels of the region; what lies outside a mask's is lost."""
+        y_min, x_min, y_max, x_max = self.region
+        match value:
+            case Mask(labels=labels):
+                return Mask(labels[y_min:y_max, x_min:x_max])
+            case Box():
+                return Box(value.y_min - y_min, value.x_min - x_min, value.y_max - y_min, value.x_max - x_min)
+            case Keypoints(points=points):
+                return Keypoints(points - np.array([y_min, x_min]))
+            case ClassProbabilities():
+                return value
+
+    def holds(self, value: Value) -> bool:
+        """Whether a value in pixels of the frame lies in the region, all of it."""
+        y_min, x_min, y_max, x_max = self.region
+        match value:
+            case Mask(labels=labels):
+                return bool(np.count_nonzero(labels) == np.count_nonzero(labels[y_min:y_max, x_min:x_max]))
+            case Box():
+                return y_min <= value.y_min and x_min <= value.x_min and value.y_max <= y_max and value.x_max <= x_max
+            case Keypoints(points=points):
+                # Pixel (0, 0) covers the square from -0.5 to +0.5.
+                seen = points[~np.isnan(points).any(axis=1)] + 0.5
+                return bool((seen >= (y_min, x_min)).all() and (seen <= (y_max, x_max)).all())
+            case ClassProbabilities():
+                return True
+
     def value_out(self, value: Value) -> Value:
         """Return a value in pixels of the region as one in pixels of the frame; outside a mask all is background."""
         y_min, x_min, y_max, x_max = self.region

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from m2dino.data.cropping import Crop
 from m2dino.data.records import Record
+from m2dino.errors import UsageError
 from m2dino.tasks import Task
 from m2dino.values import ClassProbabilities, Keypoints, Mask, Value, type_of
 
@@ -23,6 +25,11 @@ def check_fits(record: Record, task: Task, size: tuple[int, ...] | None) -> None
         raise ValueError("the proposal is of another frame or task than the record")
     if record.value is not None and size is None:
         raise ValueError("the first record of a frame needs its picture")
+    if record.region is not None and size is not None:
+        try:
+            Crop(size[0], size[1], record.region)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
     for value in (record.value, proposal.value if proposal else None):
         if value is not None:
             _check_value(value, task, size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from m2dino.data.cropping import Region
 from m2dino.values import Prediction, Value
 
 SCHEMA_VERSION = 1
@@ -42,6 +43,9 @@ class Record:
         True for a value that a program filled between two human ones; such records do not train by default.
     group : str
         Subject or recording the frame belongs to, for honest splits; the loop's identity where nothing is known.
+    region : tuple of int, optional
+        The part of the frame, (y_min, x_min, y_max, x_max), that the network is shown of this loop, and that training
+        cuts out; None: all of it. Not kept of a rejected frame.
     """
 
     loop_id: str
@@ -55,6 +59,7 @@ class Record:
     created: str = ""
     interpolated: bool = False
     group: str = field(default="")
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         if self.fate not in get_args(Fate):

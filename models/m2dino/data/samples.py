@@ -20,11 +20,12 @@ from m2dino.data.records import Record
 from m2dino.data.row_values import label_value
 from m2dino.data.same_bytes import same_bytes
 from m2dino.data.scanner import Pixels
+from m2dino.data.seen import as_seen
 from m2dino.data.store_reader import StoreReader
 from m2dino.data.targets import Placed, place, place_together
 from m2dino.errors import DatasetError
 from m2dino.tasks import Task
-from m2dino.values import Mask, Value
+from m2dino.values import ClassProbabilities, Mask, Value
 
 ROOM = 1.25
 """Pictures are kept this much larger than the network's square, so that zooming in does not blur them."""
@@ -132,17 +133,27 @@ class CorrectedFrame:
     def __init__(self, store: StoreReader, record: Record) -> None:
         if record.value is None:
             raise ValueError("a rejected record has nothing to train on")
-        self._store, self.record, self._value = store, record, record.value
+        self._store, self.record = store, record
+        self._value: Value | None = None
         self.task_id = record.task_id
 
     @property
-    def key(self) -> tuple[str, int]:
-        return (self.record.loop_id, self.record.frame)
+    def key(self) -> Hashable:
+        """What is shown: the same part of the same frame has the same key."""
+        return (self.record.loop_id, self.record.frame, self.record.region)
 
     def frame(self) -> Frame:
-        return self._store.frame(self.record.loop_id, self.record.frame)
+        """Return the part of the frame that the network is shown of this loop."""
+        seen, self._value = as_seen(self.record, self._store.frame(self.record.loop_id, self.record.frame))
+        return seen
 
     def value(self) -> Value:
+        """Return the label in pixels of `frame()`."""
+        if isinstance(self.record.value, ClassProbabilities):
+            return self.record.value
+        if self._value is None:
+            self.frame()
+        assert self._value is not None
         return self._value
 
 

@@ -25,7 +25,7 @@ from m2dino.data.record_check import check_fits
 from m2dino.data.records import Record
 from m2dino.data.store_reader import Counts, StoreReader, TrainingRow
 from m2dino.data.store_schema import connect, store_errors, transaction
-from m2dino.data.value_files import Encoded, encode_frame, encode_proposal, encode_value
+from m2dino.data.value_files import Encoded, encode_frame, encode_proposal, encode_record_value
 from m2dino.errors import StoreError
 from m2dino.tasks import Task
 
@@ -104,7 +104,7 @@ class Store(StoreReader):
         size = self.frame_size(record.loop_id, record.frame)
         check_fits(record, definition, size or (frame.shape[:2] if frame is not None else None))
         stored = replace(record, created=record.created or datetime.now(UTC).isoformat(timespec="seconds"))
-        value = encode_value(stored.value) if stored.value is not None else None
+        value = encode_record_value(stored.value, stored.region) if stored.value is not None else None
         proposal = encode_proposal(stored.proposal) if stored.proposal is not None else None
         picture = encode_frame(frame) if frame is not None and size is None else None
         with self._lock, store_errors(self.folder, writing=True), transaction(self._db):

@@ -22,7 +22,7 @@ from m2dino.data.problems import Problem
 from m2dino.data.records import Fate, Record
 from m2dino.data.store_check import check_store
 from m2dino.data.store_schema import store_errors
-from m2dino.data.value_files import decode_proposal, decode_value
+from m2dino.data.value_files import decode_proposal, decode_region, decode_value
 from m2dino.errors import DatasetError, M2DinoError, StoreError
 from m2dino.tasks import Task
 from m2dino.values import Value
@@ -341,6 +341,7 @@ class StoreReader:
                 created,
                 bool(interpolated),
                 group,
+                decode_region(value),
             )
         except M2DinoError as error:
             raise StoreError(str(error)) from error

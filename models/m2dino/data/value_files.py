@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from m2dino.cine.loop import Frame
+from m2dino.data.cropping import Region
 from m2dino.data.image_files import mask_pixels
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Prediction, Value
 
@@ -32,6 +33,26 @@ class Encoded:
 
     text: str
     file: tuple[str, bytes] | None = None
+
+
+def encode_record_value(value: Value, region: Region | None) -> Encoded:
+    """Return the stored form of a record's value with the part of the frame that the network is shown, if not all.
+
+    Older versions of the program read the value and pass over the region.
+    """
+    encoded = encode_value(value)
+    if region is None:
+        return encoded
+    return Encoded(json.dumps({**json.loads(encoded.text), "region": list(region)}), encoded.file)
+
+
+def decode_region(text: str | None) -> Region | None:
+    """Return the region in the stored form of a record's value; None where there is none."""
+    region = json.loads(text).get("region") if text else None
+    if region is None:
+        return None
+    y_min, x_min, y_max, x_max = (int(edge) for edge in region)
+    return y_min, x_min, y_max, x_max
 
 
 def encode_value(value: Value) -> Encoded:

@@ -9,11 +9,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
 from m2dino.cine.dicom_frames import UNDEFINED_LENGTH, encapsulated_frames
+from m2dino.cine.dicom_groups import DATED
 from m2dino.cine.dicom_header import (
     DEFLATED,
     HEADER_DAMAGE,
@@ -84,6 +86,7 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
     with silenced():
         deidentify_attributes(data, options)
         declare(data, options, bool(boxes))
+        _keep_steps(data, loop)
     with whole_file(target) as part, part.open("wb") as file:
         if boxes:
             _write_masked(file, data, loop, boxes)
@@ -94,6 +97,13 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
     if named:
         warnings.append("the name of the copy holds the patient's name or number: give it another")
     return bool(boxes), warnings
+
+
+def _keep_steps(data: Dataset, loop: CineLoop) -> None:
+    """Write the time from frame to frame, in ms, where the file told it by dates, which the copy has no more."""
+    times = loop.frame_times_s
+    if loop.frame_time_source in DATED and times is not None:
+        data.FrameTimeVector = [f"{1000 * step:.6g}" for step in np.diff(times, prepend=times[0])]
 
 
 def _warnings(says: str, boxes: list[Box], has_regions: bool, options: DeidOptions) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from m2dino.data.letterbox import Letterbox
+from m2dino.network.ellipse import as_ellipse
 from m2dino.network.heads import (
     ClassificationOutput,
     DetectionOutput,
@@ -19,6 +20,7 @@ from m2dino.network.heads import (
     edge_profiles,
     grid_centres,
 )
+from m2dino.tasks import Outline
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
 
 HEAT_RADIUS = 0.06  # of the square's side: how near its answer a heatmap's mass counts as agreeing with it
@@ -38,14 +40,16 @@ def split_output(output: Output) -> list[Output]:
     return [type(output)(*(part[i : i + 1] for part in parts)) for i in range(count)]
 
 
-def read_output(output: Output, box: Letterbox) -> Reading:
+def read_output(output: Output, box: Letterbox, outline: Outline = "free") -> Reading:
     """Read the output of one image (leading axis 1) into original pixels.
+
+    A mask of the outline "ellipse" is read as the ellipse that fits it, where one does.
 
     The confidence of a mask is the Dice between it and the probabilities that it was cut from; of a class, its
     probability; of a box or of points, the share of the heatmap's mass near the answer.
     """
     if isinstance(output, SegmentationOutput):
-        return _mask(output.logits[0], box)
+        return _mask(output.logits[0], box, outline)
     if isinstance(output, ClassificationOutput):
         probabilities = output.logits[0].double().softmax(dim=0).numpy()
         return Reading(ClassProbabilities(probabilities), float(probabilities.max()))
@@ -54,7 +58,7 @@ def read_output(output: Output, box: Letterbox) -> Reading:
     return _points(output, box)
 
 
-def _mask(logits: Tensor, box: Letterbox) -> Reading:
+def _mask(logits: Tensor, box: Letterbox, outline: Outline) -> Reading:
     if logits.shape[0] == 2:
         # Two classes need one map: half the work on large frames.
         enlarged = box.logits_out(logits[1:] - logits[:1])[0]
@@ -69,7 +73,10 @@ def _mask(logits: Tensor, box: Letterbox) -> Reading:
         confidence = float(2 * (best * foreground).sum() / (soft.sum() + foreground.sum()))
     else:
         confidence = float(probabilities[0].min())
-    return Reading(Mask(labels.numpy()), float(np.clip(confidence, 0, 1)))
+    drawn = labels.numpy()
+    if outline == "ellipse" and logits.shape[0] == 2:
+        drawn = as_ellipse(drawn, (logits[1] - logits[0]).numpy(), box)
+    return Reading(Mask(drawn), float(np.clip(confidence, 0, 1)))
 
 
 def _mass_near(heat: Tensor, points: Tensor) -> Tensor:

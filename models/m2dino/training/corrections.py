@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from m2dino.data.records import Record
 from m2dino.data.store import Rule, Store
 from m2dino.data.store_reader import StoreReader, TrainingRow, fingerprint_of
+from m2dino.data.value_files import decode_region
 from m2dino.errors import TooLittleDataError
 from m2dino.network.card import ModelCard
 from m2dino.tasks import Task
@@ -120,7 +121,15 @@ def corrections(store: Store, task_id: str) -> Corrections:
 
     def records(chosen: Sequence[TrainingRow]) -> list[Record]:
         return [
-            Record(row.loop_id, row.frame, task_id, "accepted", store.value(row), group=division.units[row.loop_id])
+            Record(
+                row.loop_id,
+                row.frame,
+                task_id,
+                "accepted",
+                store.value(row),
+                group=division.units[row.loop_id],
+                region=decode_region(row.value),
+            )
             for row in chosen
         ]
 

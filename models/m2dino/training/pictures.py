@@ -12,6 +12,7 @@ from m2dino.data.augment import Augmentation
 from m2dino.data.letterbox import Letterbox
 from m2dino.data.records import Record
 from m2dino.data.samples import SampleMaker, letterboxed
+from m2dino.data.seen import as_seen
 from m2dino.data.store import Store
 from m2dino.device import has_bfloat16
 from m2dino.errors import TrainingError
@@ -23,6 +24,7 @@ from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_common import FinetuneSettings
 from m2dino.training.halving import Indices
 from m2dino.training.speed import Stopwatch
+from m2dino.values import Value
 
 STOPPED = "Stopped before anything was learnt; no new checkpoint was made."
 ROOM_BYTES = 2**30
@@ -148,13 +150,13 @@ class Pictures:
     @torch.no_grad()
     def _made(self, orders: Sequence[Order]) -> list[tuple[Prefix, Tensor]]:
         samples = []
-        last: tuple[Record, tuple[Tensor, Letterbox]] | None = None
+        last: tuple[Record, Value, tuple[Tensor, Letterbox]] | None = None
         for record, seed in orders:
-            assert record.value is not None
             if last is None or last[0] is not record:
-                last = record, letterboxed(self._store.frame(record.loop_id, record.frame), self._model.size)
-            image, box = last[1]
-            samples.append(self._maker.make(image, box, record.value, self._data.task.id, seed))
+                frame, value = as_seen(record, self._store.frame(record.loop_id, record.frame))
+                last = record, value, letterboxed(frame, self._model.size)
+            _, value, (image, box) = last
+            samples.append(self._maker.make(image, box, value, self._data.task.id, seed))
         with autocast(self._model):
             images = torch.stack([sample.image for sample in samples]).to(self._model.device)
             prefix = self._model.net.prefix(self._model.net.normalise(images))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal, cast
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, cast
 
 from m2dino.network.config import preset
 from m2dino.network.model import M2Dino
@@ -48,6 +48,9 @@ class Entrant:
     def name(self) -> str:
         """Return a name fit for a file."""
         return f"{self.network}-{self.body}-{'imagenet' if self.imagenet else 'random'}"
+
+    def describe(self) -> dict[str, Any]:
+        return asdict(self)
 
     def settings(self, settings: TrainSettings, encoder_lr: float | None = None) -> TrainSettings:
         """Return the settings of its run: a convolutional encoder with ImageNet weights learns at the stem's rate."""

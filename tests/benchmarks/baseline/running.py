@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from m2dino.data.durable import write_whole
@@ -15,9 +15,11 @@ from m2dino.errors import UsageError
 from m2dino.evaluation import model_source, score_rows
 from m2dino.network.card import ModelCard, TaskReport
 from m2dino.network.checkpoint import check_place, read_tensors, write_tensors
+from m2dino.network.model import M2Dino
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop
 from m2dino.scoring.report import to_json
+from m2dino.tasks import Task
 from m2dino.training.data import TrainingData, fingerprint
 from m2dino.training.loop import train
 from m2dino.training.run_folder import RunFolder
@@ -25,7 +27,19 @@ from m2dino.training.settings import TrainSettings
 from m2dino.training.state import resume_path, run_folder
 from torch import Tensor, nn
 
-from tests.benchmarks.baseline.entrants import Entrant
+
+class Contender(Protocol):
+    """A network to be trained and evaluated."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def image_size(self) -> int: ...
+    def describe(self) -> dict[str, Any]:
+        """Return what it is, without places on this machine."""
+
+    def build(self, tasks: Iterable[Task], ema: float = ...) -> tuple[M2Dino, str]:
+        """Return the network as it starts, and whose weights it starts from."""
 
 
 class Statistics:
@@ -65,7 +79,7 @@ class Statistics:
 
 
 def run(
-    entrant: Entrant,
+    entrant: Contender,
     data: TrainingData,
     settings: TrainSettings,
     out: Path,
@@ -88,7 +102,7 @@ def run(
     chosen = choose_device(device)
     told = {
         "name": entrant.name,
-        "entrant": asdict(entrant),
+        "entrant": entrant.describe(),
         "settings": settings.to_dict(),
         "train": fingerprint(data.train),
         "held_out": fingerprint(data.val),
