@@ -70,8 +70,8 @@ def test_only_the_one_task_changes(kind: str, base: Path, tmp_path: Path) -> Non
     assert card.parent_id == read_card(base).id != card.id
     assert card.tasks[TASKS[kind]].n_train == 10 + 4
     assert card.tasks[TASKS[kind]].metrics
-    assert [event.done for event in events] == [0, 1, 2, 3, 4]
-    assert [event.metric is not None for event in events] == [False, False, True, False, True]
+    assert [event.done for event in events] == [0, 0, 1, 2, 3, 4]
+    assert [event.metric is not None for event in events] == [False, False, False, True, False, True]
 
 
 def test_a_task_of_ones_own_starts_from_nothing_and_a_second_tuning_builds_on_it(base: Path, tmp_path: Path) -> None:
