@@ -15,6 +15,7 @@ from napari_m2dino.desk import Desk
 from napari_m2dino.loop_facts import millimetres_words, scale_words
 from napari_m2dino.napari_compat import remove_soon
 from napari_m2dino.rescaling import flat_geometry, rescale, twins
+from napari_m2dino.shortcuts import CANCEL_KEY
 
 if TYPE_CHECKING:
     from m2dino.cine.loop import CineLoop
@@ -90,7 +91,7 @@ class Calibrating(QObject):
         )
         layer.mode = "add_line"
         layer.mouse_drag_callbacks.append(self._dragged)
-        layer.bind_key("Escape", lambda _layer: self.cancel(), overwrite=True)
+        layer.bind_key(CANCEL_KEY, lambda _layer: self.cancel(), overwrite=True)
         layer.events.data.connect(self._moved)
         layers.events.removed.connect(self._removed)
         layers.selection.active = layer

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from napari_m2dino.desk import Desk
-
-MOST = 9
+from napari_m2dino.key_binding import pressing
+from napari_m2dino.shortcuts import CLASS_KEYS
 
 
 class ClassKeys:
@@ -31,9 +31,8 @@ class ClassKeys:
         if task is None or self.desk.result is None or task.type != "classification":
             return
         for provider in (self.desk.viewer, layer):
-            for index in range(min(task.num_classes, MOST) if provider is not None else 0):
-                key = str(index + 1)
-                provider.bind_key(key, partial(self._press, index), overwrite=True)
+            for index, key in enumerate(CLASS_KEYS[: task.num_classes] if provider is not None else ()):
+                provider.bind_key(key, pressing(partial(self._choose, index)), overwrite=True)
                 self._bound.append((provider, key))
 
     def close(self) -> None:
@@ -41,6 +40,3 @@ class ClassKeys:
         for provider, key in self._bound:
             provider.bind_key(key, None)
         self._bound.clear()
-
-    def _press(self, index: int, _provider: object) -> None:
-        self._choose(index)

@@ -13,3 +13,11 @@ def show_dock(viewer: Viewer) -> None:
     dock, _ = viewer.window.add_plugin_dock_widget("napari-m2dino", "M2DINO")
     dock.show()
     dock.raise_()
+
+
+def show_keys(viewer: Viewer) -> None:
+    """Open the M2DINO dock and the table of its keys."""
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-m2dino", "M2DINO")
+    dock.show()
+    dock.raise_()
+    widget.show_keys()

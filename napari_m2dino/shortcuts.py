@@ -1,4 +1,6 @@
-"""Every key of the plugin in one list: it binds them, fills the tooltips, and is tested for clashes.
+"""Every key of the plugin in one list: it binds them, fills tooltips and the table of keys, and is tested for clashes.
+
+What the person has changed is in `keys`; here is what holds until then. No Qt.
 
 napari ignores keys in the manifest, and the keys of a layer win over those of the viewer; so ours are bound on the
 viewer and on our own layers, never on a layer class. A key of napari's that one of ours hides on our layers is listed
@@ -7,9 +9,13 @@ in `hides`, and must have another way to be reached.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+CLASS_KEYS = tuple("123456789")
+"""Choose the class of the frame, where the task asks for one; they go by the number and cannot be changed."""
+
+CANCEL_KEY = "Escape"
+"""Gives up the line of a calibration by hand; cannot be changed."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Shortcut:
     @property
     def shown(self) -> str:
         """The key as people write it."""
-        return self.key.replace("Control", "Ctrl").replace("-", "+")
+        return shown(self.key)
 
 
 SHORTCUTS = (
@@ -66,34 +72,36 @@ SHORTCUTS = (
 )
 
 
-def key_of(shortcut_id: str) -> str:
-    """Return the key of an action as people write it; empty where it has none."""
-    return next((shortcut.shown for shortcut in SHORTCUTS if shortcut.id == shortcut_id), "")
+FIXED = (
+    *(Shortcut("class", key, f"Choose class {key} of the frame") for key in CLASS_KEYS),
+    Shortcut("cancel", CANCEL_KEY, "Give up the line of a calibration"),
+)
+"""Keys that cannot be changed."""
 
 
-def bind(provider: Any, actions: Mapping[str, Callable[[], None]]) -> None:
-    """Bind every key on a viewer or on one layer of ours.
+def shown(key: str) -> str:
+    """Return a key as people write it: "Ctrl+P" for "Control-P"; empty where there is none."""
+    for modifier, word in (("Control", "Ctrl"), ("Meta", "Meta"), ("Alt", "Alt"), ("Shift", "Shift")):
+        key = key.replace(f"{modifier}-", f"{word}+")
+    return key
+
+
+def table(keys: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return the table of keys.
 
     Parameters
     ----------
-    provider : napari viewer or layer
-    actions : mapping of shortcut id to callable
-        What each does.
+    keys : dict of str to str, optional
+        Key by shortcut id; by default those of the registry.
+
+    Returns
+    -------
+    list of (str, str)
+        The key as people write it, and what it does; the keys that cannot be changed come last.
     """
-    for shortcut in SHORTCUTS:
-        action = actions[shortcut.id]
-        provider.bind_key(shortcut.key, _ignoring_argument(action), overwrite=True)
-
-
-def unbind(providers: Iterable[Any]) -> None:
-    """Take our keys off again."""
-    for provider in providers:
-        for shortcut in SHORTCUTS:
-            provider.bind_key(shortcut.key, None)
-
-
-def _ignoring_argument(action: Callable[[], None]) -> Callable[[Any], None]:
-    def press(_provider: Any) -> None:
-        action()
-
-    return press
+    own = [(shown(keys[one.id]) if keys is not None else one.shown, one.text) for one in SHORTCUTS]
+    return [
+        *own,
+        (f"{CLASS_KEYS[0]} to {CLASS_KEYS[-1]}", "Choose the class of the frame, where the task asks for one"),
+        (CANCEL_KEY, FIXED[-1].text),
+    ]

@@ -23,10 +23,11 @@ from napari_m2dino.hand_tools import HandTools
 from napari_m2dino.import_ahead import load, use_units
 from napari_m2dino.improving import Improving
 from napari_m2dino.jobs import PredictionJobs
+from napari_m2dino.keys import FILE_NAME, Keys
 from napari_m2dino.loop_tools import LoopTools
 from napari_m2dino.napari_compat import main_window
 from napari_m2dino.opening.controller import Opening
-from napari_m2dino.places import author, dataset_folder, remember_dataset_folder, seat
+from napari_m2dino.places import author, dataset_folder, remember_dataset_folder, seat, state_folder
 from napari_m2dino.predicting import Predicting
 from napari_m2dino.promoting import Promoting
 from napari_m2dino.resuming import Resuming
@@ -56,6 +57,7 @@ class Workshop(QObject):
         self.autosave = Autosave(folder, seat())
         self.autosave.author = author()
         self.process = TrainingProcess()
+        self.keys = Keys(state_folder() / FILE_NAME)
         self.desk = Desk(viewer)
         self.opening = Opening(viewer, self.desk.tell, partial(main_window, viewer))
         self.tools = LoopTools(self.desk)

@@ -9,8 +9,8 @@ from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from napari_m2dino.class_keys import MOST
 from napari_m2dino.result_layers.colours import colour
+from napari_m2dino.shortcuts import CLASS_KEYS
 
 ROW = 22
 
@@ -58,7 +58,7 @@ class ClassBar(QWidget):
             font.setBold(index == best)
             painter.setFont(font)
             painter.setPen(self._ink)
-            shown = f"{index + 1}  {label.name}" if index < MOST else label.name
+            shown = f"{index + 1}  {label.name}" if index < len(CLASS_KEYS) else label.name
             name = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, int(name_width) - 6)
             middle = Qt.AlignmentFlag.AlignVCenter
             painter.drawText(QRectF(4, top, name_width, ROW), middle | Qt.AlignmentFlag.AlignLeft, name)
@@ -86,7 +86,7 @@ class ClassBar(QWidget):
             if 0 <= index < len(self._labels):
                 label = self._labels[index]
                 sure = f" (meaning: {label.certainty})" if label.certainty in ("inferred", "unknown") else ""
-                key = f"  [{index + 1}]" if index < MOST else ""
+                key = f"  [{index + 1}]" if index < len(CLASS_KEYS) else ""
                 text = f"{label.meaning or label.name}{sure}. Click to label this frame so.{key}"
                 QToolTip.showText(event.globalPos(), text, self)
                 return True

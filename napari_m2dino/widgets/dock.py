@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
 from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_m2dino.errors import Message
+from napari_m2dino.key_binding import KeyBinder
 from napari_m2dino.loop_layer import loop_of
 from napari_m2dino.napari_compat import drop_places, remove_in_own_context, text_overlay, theme_colours
 from napari_m2dino.opening.canvas_drops import CanvasDrops, local_paths
 from napari_m2dino.result_layers import result_of
-from napari_m2dino.shortcuts import bind, unbind
 from napari_m2dino.widgets.edit_section import EditSection
 from napari_m2dino.widgets.export_dialog import ask_for_export, ask_for_import
 from napari_m2dino.widgets.frame_status import FrameStatus
 from napari_m2dino.widgets.improve_section import ImproveSection
+from napari_m2dino.widgets.keys_dialog import KeysDialog
 from napari_m2dino.widgets.loop_section import LoopSection
 from napari_m2dino.widgets.measure_section import MeasureSection
 from napari_m2dino.widgets.opening_bar import OpeningBar
 from napari_m2dino.widgets.predict_section import PredictSection
 from napari_m2dino.widgets.resume_bar import ResumeBar
 from napari_m2dino.widgets.review_section import ReviewSection
-from napari_m2dino.widgets.style import LEVEL_COLOURS, Words, set_main, sheet
+from napari_m2dino.widgets.style import LEVEL_COLOURS, Words, row, set_main, sheet, small_button
 from napari_m2dino.widgets.task_section import TaskSection
 from napari_m2dino.workshop import Workshop
 
@@ -61,12 +61,15 @@ class M2DinoDock(QWidget):
         self.opening = OpeningBar(workshop.opening)
         self.loop.body.insertWidget(0, self.opening)
         self.task = TaskSection(desk, workshop.predicting)
-        self.predict = PredictSection(desk, workshop.predicting)
-        self.review = ReviewSection(desk, workshop.reviewing)
-        self.edit = EditSection(workshop.hand)
+        self.predict = PredictSection(desk, workshop.predicting, workshop.keys)
+        self.review = ReviewSection(desk, workshop.reviewing, workshop.keys)
+        self.edit = EditSection(workshop.hand, workshop.keys)
         self.measure = MeasureSection(desk, workshop.hand.measuring)
         self.improve = ImproveSection(desk, workshop.improving, workshop.promoting)
         self.status = FrameStatus(desk, self)
+        self.keys = small_button("Keys…", "What each key does, and other keys for it")
+        self.keys.clicked.connect(self.show_keys)
+        self.binder = KeyBinder(workshop.keys, workshop.actions(), self._have_keys)
         self.message = Words("Open a loop, choose a task, and press “All frames”.", "message")
         self._lay_out()
         self.loop.wanted.connect(workshop.open_loops)
@@ -78,14 +81,13 @@ class M2DinoDock(QWidget):
         workshop.hand.carrying.arrived.connect(workshop.reviewing.changed)
         workshop.hand.exchange.arrived.connect(workshop.reviewing.changed)
         desk.told.connect(self._tell)
-        desk.session_changed.connect(self._bind_keys)
+        desk.session_changed.connect(self.binder.refresh)
         desk.session_changed.connect(self._say_what_to_press)
         workshop.predicting.arrived.connect(self._show_overlay)
         workshop.reviewing.changed.connect(self._show_overlay)
         workshop.predicting.changed.connect(self.review.refresh)
         workshop.improving.began.connect(self._show_training)
         workshop.improving.trained.connect(self._show_training)
-        self._bound: list[object] = []
         self._scroll_soon = QTimer(self)
         self._scroll_soon.setSingleShot(True)
         self._scroll_soon.setInterval(50)
@@ -95,7 +97,7 @@ class M2DinoDock(QWidget):
         bar = self.area.verticalScrollBar()
         assert bar is not None
         bar.actionTriggered.connect(self._let_go)
-        napari_viewer.layers.events.inserted.connect(self._bind_keys)
+        napari_viewer.layers.events.inserted.connect(self.binder.refresh)
         napari_viewer.events.theme.connect(self._restyle)
         self._restyle()
         self._draw_as_before = remove_in_own_context(napari_viewer)
@@ -132,7 +134,7 @@ class M2DinoDock(QWidget):
         below = QVBoxLayout()
         below.setContentsMargins(10, 0, 10, 0)
         below.addWidget(self.message)
-        below.addWidget(notice)
+        below.addLayout(row(notice, self.keys, stretch=(1, 0)))
         layout.addLayout(below)
         self.setMinimumWidth(WIDTH)
         self.setAcceptDrops(True)
@@ -210,13 +212,15 @@ class M2DinoDock(QWidget):
             self.workshop.hand.exchange.import_labels(*wanted)
 
     # -- keys --------------------------------------------------------------------------------------------------------
-    def _bind_keys(self, _event: object = None) -> None:
-        actions: dict[str, Callable[[], None]] = self.workshop.actions()
-        ours = [layer for layer in self.viewer.layers if loop_of(layer) or result_of(layer)]
-        for provider in (self.viewer, *ours):
-            if not any(provider is one for one in self._bound):
-                bind(provider, actions)
-                self._bound.append(provider)
+    def show_keys(self) -> None:
+        """Show what each key does, and take other keys for it."""
+        dialog = KeysDialog(self.workshop.keys, self)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    def _have_keys(self) -> list[Any]:
+        """Return what our keys are bound on: the viewer, and our own layers."""
+        return [self.viewer, *(layer for layer in self.viewer.layers if loop_of(layer) or result_of(layer))]
 
     # -- drag and drop -----------------------------------------------------------------------------------------------
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
@@ -233,15 +237,14 @@ class M2DinoDock(QWidget):
         """Stop threads and the training, save what waits, and let go of the viewer; safe to call twice."""
         if self.workshop.closed:
             return
-        self.viewer.layers.events.inserted.disconnect(self._bind_keys)
+        self.viewer.layers.events.inserted.disconnect(self.binder.refresh)
         self.viewer.events.theme.disconnect(self._restyle)
         self.drops.close()
         self._draw_as_before()
         self.loop.close_down()
         self.measure.close_down()
         self.status.close()
-        unbind(self._bound)
-        self._bound.clear()
+        self.binder.close()
         text_overlay(self.viewer).visible = False
         self.workshop.close()
         # The application would keep the workshop, and with it the viewer and its loops, to the end of the program.

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QAction, QActionGroup, QMenu, QProgressBar, QPushButt
 
 from napari_m2dino.carrying import REACHES
 from napari_m2dino.hand_tools import HandTools
-from napari_m2dino.shortcuts import key_of
+from napari_m2dino.keys import Keys
 from napari_m2dino.widgets.fold import FoldingSection
 from napari_m2dino.widgets.style import button, row, small_button
 
@@ -20,15 +20,15 @@ class EditSection(FoldingSection):
     import_wanted = Signal()
     export_wanted = Signal()
 
-    def __init__(self, tools: HandTools) -> None:
+    def __init__(self, tools: HandTools, keys: Keys) -> None:
         super().__init__("Edit", is_open=True)
         self.tools = tools
+        self.keys = keys
         editing, carrying = tools.editing, tools.carrying
         self.holes = _tool("Holes", "Fill background that a class surrounds", editing.fill_holes)
         self.smooth = _tool("Smooth", "Smooth the outlines of the mask", editing.smooth)
         self.largest = _tool("Largest", "Keep the largest piece of each class", editing.largest)
-        hide = f"Mark the selected point, or the next one, as not visible  [{key_of('hide_point')}]"
-        self.hide_point = _tool("Not visible", hide, editing.hide_points)
+        self.hide_point = _tool("Not visible", "", editing.hide_points)
         self.copy_before = _tool("◂ Copy", "Copy the label of the frame before", partial(editing.copy_from, -1))
         self.copy_after = _tool("Copy ▸", "Copy the label of the frame after", partial(editing.copy_from, 1))
         self.carry = button("Carry to neighbours", "", "")
@@ -49,6 +49,7 @@ class EditSection(FoldingSection):
         carrying.changed.connect(self.refresh)
         tools.exchange.changed.connect(self.refresh)
         tools.desk.session_changed.connect(self.refresh)
+        keys.changed.connect(self.refresh)
         self.refresh()
 
     def _make_menus(self) -> None:
@@ -90,12 +91,16 @@ class EditSection(FoldingSection):
             widget.setVisible(placed)
             widget.setEnabled(ready and not carrying.errand.running)
         self.carry.setToolTip(
-            f"Follow the tissue to {carrying.reach} frames on either side; "
-            f"the results are proposals  [{key_of('carry')}]"
+            self.keys.tip(
+                f"Follow the tissue to {carrying.reach} frames on either side; the results are proposals", "carry"
+            )
         )
         self.reach.setText(f"± {carrying.reach}")
         self.fill.setToolTip(
-            f"From the decided frame before to the one after; the results are proposals  [{key_of('fill_between')}]"
+            self.keys.tip("From the decided frame before to the one after; the results are proposals", "fill_between")
+        )
+        self.hide_point.setToolTip(
+            self.keys.tip("Mark the selected point, or the next one, as not visible", "hide_point")
         )
         self.files.setEnabled(not exchange.errand.running)
         busy = next((one.errand for one in (carrying, exchange) if one.errand.running), None)

@@ -5,21 +5,25 @@ from __future__ import annotations
 from qtpy.QtWidgets import QProgressBar
 
 from napari_m2dino.desk import Desk
+from napari_m2dino.keys import Keys
 from napari_m2dino.predicting import Predicting
-from napari_m2dino.shortcuts import key_of
+from napari_m2dino.widgets.key_tips import name_keys
 from napari_m2dino.widgets.style import Section, Words, button, row, set_main
 
 
 class PredictSection(Section):
     """Asks for predictions and shows how far they are."""
 
-    def __init__(self, desk: Desk, predicting: Predicting) -> None:
+    def __init__(self, desk: Desk, predicting: Predicting, keys: Keys) -> None:
         super().__init__("Predict")
         self.desk = desk
         self.predicting = predicting
-        self.this_frame = button("This frame", "Predict the frame shown", key_of("predict_frame"))
-        self.all_frames = button(
-            "All frames", "Predict the whole loop; your own labels are kept", key_of("predict_all")
+        self.this_frame = button("This frame", "")
+        self.all_frames = button("All frames", "")
+        name_keys(
+            keys,
+            (self.this_frame, "Predict the frame shown", "predict_frame"),
+            (self.all_frames, "Predict the whole loop; your own labels are kept", "predict_all"),
         )
         self.bar = QProgressBar()
         self.bar.setMinimumWidth(0)

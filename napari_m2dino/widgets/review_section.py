@@ -8,15 +8,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QInputDialog, QSizePolicy
 
 from napari_m2dino.desk import Desk
+from napari_m2dino.keys import Keys
 from napari_m2dino.loop_array import LoopArray
 from napari_m2dino.origins import in_words
 from napari_m2dino.places import remember_author
 from napari_m2dino.review import ORDERS, tally
 from napari_m2dino.reviewing import Reviewing
 from napari_m2dino.session import FrameState
-from napari_m2dino.shortcuts import key_of
 from napari_m2dino.widgets.class_bar import ClassBar
 from napari_m2dino.widgets.frame_strip import FrameStrip
+from napari_m2dino.widgets.key_tips import name_keys
 from napari_m2dino.widgets.label_chips import LabelChips
 from napari_m2dino.widgets.style import (
     ORIGIN_COLOUR,
@@ -33,7 +34,7 @@ from napari_m2dino.widgets.style import (
 class ReviewSection(Section):
     """Accept, reject, next; and where the review stands."""
 
-    def __init__(self, desk: Desk, reviewing: Reviewing) -> None:
+    def __init__(self, desk: Desk, reviewing: Reviewing, keys: Keys) -> None:
         super().__init__("Review")
         self.desk = desk
         self.reviewing = reviewing
@@ -43,17 +44,27 @@ class ReviewSection(Section):
         self.why = Words()
         self.classes = ClassBar()
         self.chips = LabelChips(desk)
-        self.accept = button("Accept", "Accept this frame as it stands, and save it", key_of("accept"))
-        self.reject = button("Reject", "Set this frame aside as unusable: it never trains", key_of("reject"))
-        self.next = button("Next", "Go to the next frame that waits for you", key_of("next"))
-        self.take_back = button("Take back", "Undo your decision or change on this frame", key_of("take_back"))
-        self.undo = small_button("↶", f"Undo the last thing done, on whatever frame it was  [{key_of('undo')}]")
-        self.redo = small_button("↷", f"Do again what was undone  [{key_of('redo')}]")
+        self.accept = button("Accept", "")
+        self.reject = button("Reject", "")
+        self.next = button("Next", "")
+        self.take_back = button("Take back", "")
+        self.undo = small_button("↶", "")
+        self.redo = small_button("↷", "")
         self.name = small_button("Name…", "The name that your decisions are signed with; none unless you choose one")
         self.moves_on = QCheckBox("Go on to the next after a decision")
         self.moves_on.setChecked(reviewing.moves_on)
         self.moves_on.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.new_label = button("New label", "Label by hand: makes an empty layer of the right kind")
+        self.new_label = button("New label", "")
+        name_keys(
+            keys,
+            (self.accept, "Accept this frame as it stands, and save it", "accept"),
+            (self.reject, "Set this frame aside as unusable: it never trains", "reject"),
+            (self.next, "Go to the next frame that waits for you", "next"),
+            (self.take_back, "Undo your decision or change on this frame", "take_back"),
+            (self.undo, "Undo the last thing done, on whatever frame it was", "undo"),
+            (self.redo, "Do again what was undone", "redo"),
+            (self.new_label, "Label by hand: makes an empty layer of the right kind", "draw"),
+        )
         self.order = QComboBox()
         self.order.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.order.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -11,7 +11,8 @@ from napari.utils.key_bindings import coerce_keybinding
 from napari.utils.shortcuts import default_shortcuts
 from napari.viewer import Viewer
 
-from napari_m2dino.shortcuts import SHORTCUTS, Shortcut, key_of
+from napari_m2dino.napari_keys import in_one_writing
+from napari_m2dino.shortcuts import FIXED, SHORTCUTS, Shortcut
 
 # Keys of these layers never compete with ours: they are not layers that we make.
 NOT_OURS = ("vectors", "tracks", "surface", "plane_normal_along_y", "plane_normal_along_z")
@@ -47,8 +48,8 @@ def test_no_key_of_ours_is_a_menu_key_of_napari(make_napari_viewer: Callable[[],
 
 
 def test_no_two_of_ours_are_the_same() -> None:
-    assert (
-        len({shortcut.key for shortcut in SHORTCUTS}) == len({shortcut.id for shortcut in SHORTCUTS}) == len(SHORTCUTS)
-    )
-    assert key_of("predict_frame") == "Ctrl+P"
+    every = [*SHORTCUTS, *FIXED]
+    assert len({one.key for one in every}) == len(every)
+    assert len({one.id for one in SHORTCUTS}) == len(SHORTCUTS)
+    assert [in_one_writing(one.key) for one in every] == [one.key for one in every]
     assert str(coerce_keybinding("Control-P")) == str(KeyBinding.from_int(KeyMod.CtrlCmd | KeyCode.KeyP))

@@ -13,6 +13,8 @@ import typer
 from m2dino.cli import build_app
 from m2dino.tasks import read_task_file
 
+from napari_m2dino.shortcuts import table
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -85,3 +87,9 @@ def test_a_documented_command_exists(line: str) -> None:
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     used = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
     assert used <= known | {"--help"}
+
+
+def test_the_table_of_keys_is_that_of_the_registry() -> None:
+    text = (ROOT / "docs" / "user-guide.md").read_text(encoding="utf-8")
+    part = text.partition("| key | what it does | |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    assert [tuple(re.findall(r"^\| `(.*?)` \| (.*?) \|", line)[0]) for line in part.splitlines()] == table()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from m2dino.data.records import Record
 from m2dino.data.store import Rule, Store
 from m2dino.data.store_reader import StoreReader, TrainingRow, fingerprint_of
 from m2dino.data.value_files import decode_region
+from m2dino.errors import TooLittleDataError
+from m2dino.network.card import ModelCard
 from m2dino.tasks import Task
 from m2dino.training.holdout import Key, assign, units_of
 from m2dino.training.refusals import refuse_nothing_to_learn, refuse_one_side, refuse_too_few
@@ -138,6 +141,21 @@ def corrections(store: Store, task_id: str) -> Corrections:
         fingerprint_of(rows),
         division.cautions(),
     )
+
+
+def replayable(store: StoreReader, card: ModelCard, task_id: str) -> list[str]:
+    """Return the other tasks that a checkpoint knows and that the store has enough corrections of, sorted."""
+    found = []
+    for name, task in sorted(store.tasks().items()):
+        if name == task_id or name not in card.tasks:
+            continue
+        known = card.tasks[name].task
+        if (known.type, known.num_classes) != (task.type, task.num_classes):
+            continue
+        with suppress(TooLittleDataError):
+            plan(store, name)
+            found.append(name)
+    return found
 
 
 def _rule(store: StoreReader, task_id: str) -> Rule:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from m2dino.data.store_reader import StoreReader
 from m2dino.network.card import read_card
-from m2dino.training.corrections import plan
+from m2dino.training.corrections import plan, replayable
 from m2dino.training.finetune_settings import FinetuneSettings, Form
 from m2dino.training.refusals import refuse_no_replay, refuse_other_task
 from m2dino.training.speed import key_of, remembered
@@ -93,7 +93,7 @@ def estimate(
     task, card = division.task, read_card(checkpoint)
     refuse_other_task(checkpoint, card, task)
     if form == "shared":
-        refuse_no_replay(card, task_id, bool(replay) or len(store.tasks()) > 1)
+        refuse_no_replay(card, task_id, bool(replay) or bool(replayable(store, card, task_id)))
     speed = remembered(key_of(card, task, form, device), cache)
     known = task_id in card.tasks
     frames, held_out = len(division.train), len(division.heldout)

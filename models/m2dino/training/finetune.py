@@ -16,7 +16,7 @@ import torch
 from m2dino.data.store import Store
 from m2dino.device import choose_device
 from m2dino.metrics import judged
-from m2dino.network.card import HEADLINE, TaskReport
+from m2dino.network.card import TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
@@ -26,17 +26,20 @@ from m2dino.training.finetune_common import (
     FinetuneResult,
     FinetuneSettings,
     OnFinetuneProgress,
+    compared,
     headline,
     score_heldout,
 )
 from m2dino.training.finetune_settings import Form
-from m2dino.training.guard import Verdict, compare, doubt, harmed
+from m2dino.training.guard import Verdict, compare, harmed
 from m2dino.training.halving import give_back
 from m2dino.training.isolated import learn_isolated
 from m2dino.training.refusals import refuse_other_task
+from m2dino.training.replay import gather_replay, score_replay
 from m2dino.training.run import metric_values
-from m2dino.training.shared import learn_shared, replay_data, score_replay
+from m2dino.training.shared import learn_shared
 from m2dino.training.speed import Stopwatch, key_of, remember
+from m2dino.training.suspicion import suspicion
 
 __all__ = ["FinetuneProgress", "FinetuneResult", "FinetuneSettings", "Form", "finetune"]
 
@@ -68,7 +71,8 @@ def finetune(
     form : str
         isolated or shared.
     replay : sequence of Path
-        Labelled data (FM_UIA layout) of the base's other tasks; needed for the shared form.
+        Labelled data (FM_UIA layout) of the base's other tasks, for the shared form; corrections of other tasks in the
+        store are replayed as well.
     settings : FinetuneSettings, optional
     device : str
     cache : Path, optional
@@ -95,7 +99,7 @@ def finetune(
     net, card = load_checkpoint(base)
     task, known = data.task, task_id in net.tasks
     refuse_other_task(base, card, task)
-    rows = replay_data(card, task_id, replay) if form == "shared" else None
+    rows = gather_replay(card, data, replay, store) if form == "shared" else None
     torch.manual_seed(settings.seed)
     if not known:
         net.add_task(task)
@@ -107,13 +111,16 @@ def finetune(
     try:
         with watch.timing("score", len(data.heldout) * known):
             old = score_heldout(trial, store, data, should_stop) if known else None
+        if known:
+            on_progress(FinetuneProgress(0, settings.steps_for(len(data.train)), "comparing the labels with the model"))
+        doubts = tuple(filter(None, [suspicion(had, compared(trial, store, data, should_stop))])) if known else ()
         before = {} if old is None else {task_id: old}
         if rows is None:
             learnt = learn_isolated(trial, store, data, settings, known, watch, on_progress, should_stop)
             steps, stopped, new = learnt.steps, learnt.stopped, learnt.scores
         else:
-            with watch.timing("score", len(rows.val)):
-                before |= score_replay(trial, rows, on_progress, should_stop)
+            with watch.timing("score", rows.held_out):
+                before |= score_replay(trial, store, rows, on_progress, should_stop)
             result = learn_shared(trial, store, data, rows, settings, device, on_progress, should_stop)
             steps, stopped = result.steps, result.stopped
             watch.add("step", result.seconds, steps * settings.batch)
@@ -121,16 +128,16 @@ def finetune(
             new = score_heldout(trial, store, data)
         after = {} if new is None else {task_id: new}
         if rows is not None and not stopped:  # stopped, the person waits: the task alone is measured
-            with watch.timing("score", len(rows.val)):
-                after |= score_replay(trial, rows, on_progress)
+            with watch.timing("score", rows.held_out):
+                after |= score_replay(trial, store, rows, on_progress)
         net.cpu()
     finally:
         give_back(trial.device)
     changes = {name: change for name in before.keys() & after.keys() if (change := compare(before[name], after[name]))}
-    unmeasured = tuple(sorted(set(card.tasks) - set(changes) - {task_id})) if rows is not None else ()
-    first = None if old is None else headline(old)
-    doubts = tuple(filter(None, [doubt(HEADLINE[task.type], had.metrics.get(HEADLINE[task.type]), first)]))
-    verdict = Verdict(changes, harmed(changes), unmeasured, doubts)
+    unmeasured = set(card.tasks) - set(changes) - {task_id} if rows is not None else set()
+    if task_id not in (changes if known else after) or (not known and headline(after[task_id]) is None):
+        unmeasured.add(task_id)
+    verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts)
     reports = {**card.tasks, task_id: report}
     for name, scores in after.items():
         reports[name] = replace(reports[name], metrics=metric_values(judged(scores)))
@@ -146,7 +153,7 @@ def finetune(
             "steps": steps,
             "seed": settings.seed,
             "harmed": list(verdict.harmed),
-            "unmeasured": list(unmeasured),
+            "unmeasured": sorted(unmeasured),
             "doubts": list(doubts),
             "changes": {name: change.to_dict() for name, change in sorted(changes.items())},
         },

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from m2dino.cine.loop import Frame
+from m2dino.data.records import Record
 from m2dino.data.seen import crop_of
 from m2dino.data.store import Store
 from m2dino.metrics import Metric, judged
@@ -16,16 +18,19 @@ from m2dino.progress import ShouldStop, never_stop
 from m2dino.scoring.cases import Case, named_class
 from m2dino.scoring.image_figures import image_figures
 from m2dino.scoring.task_scores import TaskScores, summarise
+from m2dino.tasks import Task
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_settings import FinetuneSettings
 from m2dino.training.guard import Verdict
-from m2dino.values import ClassProbabilities
+from m2dino.training.suspicion import Compared, spread
+from m2dino.values import ClassProbabilities, Value
 
 __all__ = [
     "FinetuneProgress",
     "FinetuneResult",
     "FinetuneSettings",
     "OnFinetuneProgress",
+    "compared",
     "goodness",
     "headline",
     "score_heldout",
@@ -101,14 +106,30 @@ def score_heldout(
         if should_stop():
             return None
         assert record.value is not None
-        frame = store.frame(record.loop_id, record.frame)
-        crop = crop_of(record, frame)
-        value = model.predict_frames([frame if crop is None else crop.frame_in(frame)], data.task)[0].value
-        if crop is not None:
-            value = crop.value_out(value)
+        value = _said(model, record, store.frame(record.loop_id, record.frame), data.task)
         told = named_class(value) if isinstance(value, ClassProbabilities) else value
         figures.append(image_figures(data.task, Case(told, record.value, record.group or record.loop_id)))
     return summarise(data.task, figures) if figures else None
+
+
+def compared(model: Model, store: Store, data: Corrections, should_stop: ShouldStop = never_stop) -> list[Compared]:
+    """Return what a model says of some of the corrected frames, beside their labels; none where it was stopped."""
+    found = []
+    for record in spread([*data.train, *data.heldout]):
+        if should_stop():
+            return []
+        assert record.value is not None
+        frame = store.frame(record.loop_id, record.frame)
+        found.append(Compared(frame.shape[:2], _said(model, record, frame, data.task), record.value))
+    return found
+
+
+def _said(model: Model, record: Record, frame: Frame, task: Task) -> Value:
+    """Return what a model says of a corrected frame, seen as it was when it was corrected."""
+    crop = crop_of(record, frame)
+    if crop is None:
+        return model.predict_frames([frame], task)[0].value
+    return crop.value_out(model.predict_frames([crop.frame_in(frame)], task)[0].value)
 
 
 def headline(scores: TaskScores) -> Metric | None:

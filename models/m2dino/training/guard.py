@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from m2dino.metrics import Metric, judged
-from m2dino.network.card import HEADLINE, LOWER_IS_BETTER, MetricValue
+from m2dino.network.card import HEADLINE, LOWER_IS_BETTER
 from m2dino.scoring.bootstrap import Floats, Resampling
 from m2dino.scoring.image_figures import ImageFigures
 from m2dino.scoring.task_scores import TaskScores
@@ -116,33 +116,6 @@ def _figures(images: tuple[ImageFigures, ...], metric: str) -> Floats:
     width = max((len(image.values.get(name, ())) for image in images), default=1) or 1
     absent = (math.nan,) * width
     return np.array([image.values.get(name, absent) for image in images], dtype=np.float64).reshape(-1, width)
-
-
-def doubt(name: str, known: MetricValue | None, before: Metric | None) -> str:
-    """Say that labels contradict what a model knew of a task; empty where they do not, or nothing can be said.
-
-    A set whose labels are of another class, or of other images, is learnt as gladly as a good one, and held-out frames
-    of the same set would praise the result. But the model it started from knew better: it then scores far below what
-    it does on the data that it was validated on.
-
-    Parameters
-    ----------
-    name : str
-        Headline metric.
-    known : MetricValue or None
-        What the base's card says of the task.
-    before : Metric or None
-        The base on the corrected frames.
-    """
-    if known is None or before is None or not math.isfinite(before.value):
-        return ""
-    if not (before.value > 4 * known.value if name in LOWER_IS_BETTER else before.value < known.value / 2):
-        return ""
-    return (
-        f"The model that it started from scores {name} {before.value:.2f} on these labels, and {known.value:.2f} on "
-        "the data that it was validated on: either these frames are of another kind, or their labels are of another "
-        "class or of other frames. Look at some of them before you use the new model."
-    )
 
 
 def harmed(changes: Mapping[str, Change]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -30,6 +31,7 @@ from m2dino.training.checks import Check, HeldOut, History, Pace, rows_per_task
 from m2dino.training.clock import Clock, duration
 from m2dino.training.coarse import coarse_side, shrunk
 from m2dino.training.colabelled import SharedForward
+from m2dino.training.halving import Halving, Indices
 from m2dino.training.losses import alone, class_weights, loss_of
 from m2dino.training.parameters import parameter_groups, schedule
 from m2dino.training.run_folder import RunFolder
@@ -161,6 +163,7 @@ class _Loop:
         self.module, self.wrapped = fabric.setup(self.forward, self.optimizer)
         self.weights: dict[str, Tensor] = {name: p.detach() for name, p in self.named.items()}
         self.average = {name: p.detach().clone() for name, p in self.named.items()}
+        self.halving = Halving(settings.batch_size)
         self.losses: dict[str, float] = {}
         self.bad: dict[str, int] = {}
         self.history = History()
@@ -237,17 +240,9 @@ class _Loop:
         images, targets = self.fabric.to_device((sample.image, sample.targets))
         if fraction < settings.coarse:
             images, targets = shrunk(images, targets, coarse_side(images.shape[-1]))
-        outputs = self.module(images, batch.tasks)
-        total = processes.total if self.fabric.world_size > 1 else alone
-        parts = [
-            loss_of(outputs[task], target, settings.losses, self.weights_of_classes.get(task), total)
-            for task, target in zip(batch.tasks, targets, strict=True)
-        ]
-        values = processes.mean(self.fabric, torch.stack([part.detach() for part in parts])).tolist()
-        losses = dict(zip(batch.tasks, values, strict=True))
+        losses = self._backward(batch.tasks, images, targets)
         at_fault = [task for task, loss in losses.items() if not math.isfinite(loss)]
         if not at_fault:
-            self.fabric.backward(torch.stack(parts).sum())
             # A task's own parameters get no gradient from another task's batch: AdamW then leaves them alone.
             norm = self.fabric.clip_gradients(
                 self.module, self.wrapped, max_norm=settings.clip, error_if_nonfinite=False
@@ -264,6 +259,38 @@ class _Loop:
         self.clock.step += 1
         self._note(losses, at_fault)
         return losses
+
+    def _backward(self, tasks: Sequence[str], images: Tensor, targets: Sequence[Tensor]) -> dict[str, float]:
+        """Add the gradients of a batch, in parts where the memory does not hold it; return the losses."""
+        total = processes.total if self.fabric.world_size > 1 else alone
+        found: list[Tensor] = []
+
+        def backward(part: Indices) -> float:
+            own = slice(int(part[0]), int(part[-1]) + 1)
+            outputs = self.module(images[own], tasks)
+            parts = torch.stack(
+                [
+                    loss_of(outputs[task], target[own], self.settings.losses, self.weights_of_classes.get(task), total)
+                    for task, target in zip(tasks, targets, strict=True)
+                ]
+            ) * (len(part) / len(images))
+            found.append(parts.detach())
+            # Where one process leaves the gradient out, all do: the others would wait for it.
+            if bool(processes.mean(self.fabric, found[-1]).isfinite().all()):
+                self.fabric.backward(parts.sum())
+            return 0.0
+
+        def forget() -> None:
+            found.clear()
+            self.optimizer.zero_grad(set_to_none=True)
+
+        everything = np.arange(len(images))
+        if self.fabric.world_size > 1:  # the processes must make the same parts
+            backward(everything)
+        else:
+            self.halving.run(everything, backward, forget)
+        values = processes.mean(self.fabric, torch.stack(found).sum(dim=0)).tolist()
+        return dict(zip(tasks, values, strict=True))
 
     def _note(self, losses: dict[str, float], at_fault: Sequence[str]) -> None:
         if self.folder is not None:

@@ -126,6 +126,6 @@ def refuse_no_replay(card: ModelCard, task_id: str, there_is: bool) -> None:
     """
     if not there_is and any(name != task_id for name in card.tasks):
         raise NothingToReplayError(
-            "The shared form also changes what other tasks use: give labelled data of them to replay with --replay, "
-            "or use the isolated form, which cannot change them."
+            "The shared form also changes what other tasks use: correct frames of them, too, or give labelled data of "
+            "them to replay with --replay, or use the isolated form, which cannot change them."
         )

@@ -1,0 +1,145 @@
+"""What a person, a disk or another program gets wrong: told in one sentence, nothing lost, nothing bad saved."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from m2dino.data.store import Store
+from m2dino.data.store_schema import DATABASE
+from pydicom.examples import get_path
+
+from napari_m2dino.errors import Message
+from napari_m2dino.session import FrameState
+from napari_m2dino.widgets.dock import M2DinoDock
+
+
+def told_by(dock: M2DinoDock) -> list[Message]:
+    """Return the list of all that is told from now on that is not mere information."""
+    told: list[Message] = []
+    dock.workshop.desk.told.connect(
+        lambda message: told.append(message) if message.level in ("warning", "error") else None
+    )
+    return told
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let the system refuse every file beyond 8 KiB, as a full disk does: even an empty store is larger."""
+    import resource
+
+    free = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, free[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, free)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on file sizes to set")
+def test_a_full_disk_is_told_once_work_goes_on_and_saving_resumes_by_itself(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path
+) -> None:
+    dock, desk, autosave = echo_dock, echo_dock.workshop.desk, echo_dock.workshop.autosave
+    hand.predict_all(dock)
+    hand.qtbot.wait(300)
+    told = told_by(dock)
+    with full_disk():
+        desk.go_to(1)
+        hand.click(dock.review.accept)
+        hand.paint(dock, 4, 60, 80)
+        desk.go_to(2)
+        hand.click(dock.review.accept)
+        hand.qtbot.waitUntil(lambda: autosave.waiting == 2, timeout=10_000)
+        hand.qtbot.wait(1000)
+        assert len([message for message in told if "Not saved yet" in message.text]) == 1, told
+        assert desk.session.state(1) is FrameState.ACCEPTED
+    hand.qtbot.waitUntil(lambda: autosave.unkept == 0, timeout=25_000)
+    hand.all_saved(dock)
+    with Store.open(dataset) as store:
+        assert [record.frame for record in store.records()] == [1, 2]
+        assert store.check() == []
+
+
+def test_a_folder_of_a_newer_version_is_left_alone_and_another_can_be_chosen(
+    open_dock: Callable[[], M2DinoDock], hand: Any, dataset: Path, tmp_path: Path
+) -> None:
+    Store.open(dataset, create=True).close()
+    database = dataset / DATABASE
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA user_version=99")
+    connection.commit()
+    connection.close()
+    before = database.read_bytes()
+    dock = open_dock()
+    desk, told = dock.workshop.desk, told_by(dock)
+    path = get_path("ybr_color")
+    assert path is not None
+    dock.workshop.open_loop(path)
+    hand.qtbot.waitUntil(lambda: desk.loop is not None, timeout=10_000)
+    desk.choose_task(desk.tasks["carotid_artery"])
+    hand.predict_all(dock)
+    desk.go_to(3)
+    hand.click(dock.review.accept)
+    hand.qtbot.waitUntil(lambda: any("Not saved yet" in one.text and "newer" in one.text for one in told))
+    assert dock.workshop.autosave.waiting == 1
+    assert desk.session.state(3) is FrameState.ACCEPTED
+    assert database.read_bytes() == before
+    dock.workshop.move_dataset(tmp_path / "another")
+    hand.all_saved(dock)
+    with Store.open(tmp_path / "another") as store:
+        assert [record.frame for record in store.records()] == [3]
+    assert database.read_bytes() == before
+
+
+def test_labels_of_no_class_and_arrays_of_another_shape_are_named_and_never_saved(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path
+) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    dock.review.moves_on.setChecked(False)
+    hand.predict_all(dock)
+    layer = desk.result.layer
+    desk.go_to(5)
+    layer.data[5, 20:30, 20:30] = 9
+    layer.refresh()
+    hand.click(dock.review.accept)
+    assert "Label 9" in dock.message.text()
+    good = layer.data.copy()
+    good[5, 20:30, 20:30] = 1
+    layer.data = np.zeros((3, 40, 50), np.uint8)
+    hand.click(dock.review.accept)
+    assert "labels of size 3 x 40 x 50, but this loop needs 30 x 240 x 320" in dock.message.text()
+    layer.data = good.astype(np.int64)
+    hand.click(dock.review.accept)
+    assert desk.session.is_decided(5)
+    hand.all_saved(dock)
+    with Store.open(dataset) as store:
+        (record,) = store.records()
+        assert np.array_equal(record.value.labels, good[5])
+        assert store.check() == []
+
+
+@pytest.mark.parametrize("array", [np.ones((7, 9), bool), np.full((2, 3, 20, 30), 40_000, np.uint32)], ids=["2d", "4d"])
+def test_a_labels_layer_of_the_persons_own_is_let_be(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path, array: np.ndarray
+) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    hand.predict_all(dock)
+    told = told_by(dock)
+    theirs = dock.viewer.add_labels(array.copy(), name="Mine")
+    dock.viewer.layers.selection.active = theirs
+    before = desk.frame
+    hand.click(dock.review.accept)
+    hand.all_saved(dock)
+    assert told == []
+    assert np.array_equal(theirs.data, array)
+    with Store.open(dataset) as store:
+        (record,) = store.records()
+        assert record.frame == before
+        assert record.value.labels.shape == (desk.loop.height, desk.loop.width)

@@ -1,0 +1,169 @@
+"""The shared form of fine-tuning: others are rehearsed and measured, and one that is harmed is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from m2dino.data.samples import LabelledFrames
+from m2dino.data.store import Store
+from m2dino.errors import NothingToReplayError, TrainingError
+from m2dino.network.card import read_card
+from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
+from m2dino.training.corrections import corrections
+from m2dino.training.data import TrainingData
+from m2dino.training.finetune import FinetuneResult, FinetuneSettings, finetune
+from m2dino.training.loop import train
+from m2dino.training.replay import gather_replay
+from m2dino.training.settings import TrainSettings
+
+from tests.synthetic import SIZE, TASKS, make_checkpoint, make_root, make_store
+
+QUICK = FinetuneSettings(steps=4, pictures=10, checks=2)
+LUMEN = TASKS["segmentation"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
+
+
+def tuned(base: Path, store: Path, out: Path, settings: FinetuneSettings = QUICK, **more: object) -> FinetuneResult:
+    with Store.open(store) as opened:
+        return finetune(opened, LUMEN, base, out, form="shared", settings=settings, device="cpu", **more)  # type: ignore[arg-type]
+
+
+def test_it_wants_data_to_replay(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(NothingToReplayError, match="--replay"):
+        tuned(base, make_store(tmp_path / "store"), tmp_path / "o.safetensors")
+
+
+def test_it_replays_the_others_and_measures_them(base: Path, root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    result = tuned(base, make_store(tmp_path / "store"), out, replay=[root])
+    assert set(result.before) == set(result.after) == set(TASKS.values())
+    old, new = (load_checkpoint(path)[0].state_dict() for path in (base, out))
+    moved = {key for key, value in old.items() if not torch.equal(value, new[key])}
+    assert not [key for key in moved if key.startswith(("backbone.vit.", "detail."))], "the task-free half stays"
+    assert [key for key in moved if ".moe." in key]
+    assert all(value.isfinite().all() for value in new.values())
+    card = read_card(out)
+    assert card.training["form"] == "shared"
+    assert all(report.metrics for report in card.tasks.values())
+
+
+def test_corrections_of_other_tasks_in_the_store_are_replayed(base: Path, tmp_path: Path) -> None:
+    folder = make_store(tmp_path / "store", loops=3)
+    for kind in ("regression", "detection"):
+        make_store(folder, kind, loops=3)
+    make_store(folder, "classification", frames=2)
+    result = tuned(base, folder, tmp_path / "out.safetensors")
+    assert set(result.after) == {LUMEN, TASKS["regression"], TASKS["detection"]}
+    assert result.verdict.unmeasured == (TASKS["classification"],), "two frames are too few, and it says so"
+    assert result.verdict.objects
+    assert f"may have changed {TASKS['classification']}" in read_card(tmp_path / "out.safetensors").limits
+    with Store.open(folder) as store:
+        data = corrections(store, LUMEN)
+        replay = gather_replay(read_card(base), data, [], store)
+    held = {(record.loop_id, record.frame) for record in data.heldout}
+    trained = {(record.loop_id, record.frame) for record in data.train}
+    assert held
+    for other in replay.corrected.values():
+        assert not held & {(record.loop_id, record.frame) for record in other.train}
+        assert not trained & {(record.loop_id, record.frame) for record in other.heldout}
+    assert len(replay.train) == sum(len(other.train) for other in replay.corrected.values())
+    assert replay.held_out == sum(len(other.heldout) for other in replay.corrected.values()) > 0
+
+
+@pytest.fixture(scope="module")
+def able(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that has learnt its four tasks a little: there is something to lose."""
+    path = make_checkpoint(tmp_path_factory.mktemp("able") / "able.safetensors")
+    net, card = load_checkpoint(path)
+    frames = LabelledFrames([*data.train, *data.val], data.tasks, SIZE)
+    train(net, frames, TrainSettings(epochs=40, batch_size=8, checks=0, ema=0.9), device="cpu", workers=0)
+    save_checkpoint(net, card, path)
+    return path
+
+
+def test_a_task_that_is_harmed_is_named(able: Path, tmp_path: Path) -> None:
+    """A rate far too high ruins what the tasks share; replay cannot save it, but the guard sees it."""
+    root = make_root(tmp_path / "root", images=20)
+    wild = FinetuneSettings(steps=12, checks=1, lr=0.05)
+    out = tmp_path / "out.safetensors"
+    result = tuned(able, make_store(tmp_path / "store"), out, wild, replay=[root])
+    others = set(TASKS.values()) - {LUMEN}
+    named = set(result.harmed) & others
+    assert named, {name: change.text() for name, change in result.verdict.changes.items()}
+    for name in others:
+        change = result.verdict.changes[name]
+        assert change.harmed is (name in named)
+    card = read_card(out)
+    assert set(card.training["harmed"]) >= named
+    assert all(name in card.limits for name in named)
+    assert "made other tasks worse" in card.limits
+    assert result.verdict.objects
+
+
+def test_where_no_task_is_named_none_fell_beyond_its_interval(able: Path, tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", images=20)
+    gentle = FinetuneSettings(steps=6, checks=1, lr=1e-5)
+    result = tuned(able, make_store(tmp_path / "store"), tmp_path / "out.safetensors", gentle, replay=[root])
+    assert set(result.verdict.changes) == set(TASKS.values())
+    assert result.harmed == ()
+    for change in result.verdict.changes.values():
+        assert abs(change.after - change.before) < max(0.02, 0.02 * abs(change.before))
+
+
+@pytest.mark.parametrize("form", ["isolated", "shared"])
+def test_a_batch_that_the_memory_does_not_hold_is_halved_and_it_goes_on(
+    form: str, base: Path, root: Path, tmp_path: Path
+) -> None:
+    """The error is torch's own, raised where a decoder is asked to learn from more than two pictures at once."""
+    from m2dino.network.decoder import Decoder
+
+    sizes: list[int] = []
+
+    def full(module: torch.nn.Module, args: tuple[object, ...]) -> None:
+        maps = args[0]
+        if isinstance(module, Decoder) and torch.is_grad_enabled() and isinstance(maps, list):
+            sizes.append(len(maps[0]))
+            if sizes[-1] > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    more = {"replay": [root]} if form == "shared" else {}
+    outs = [tmp_path / "halved.safetensors", tmp_path / "whole.safetensors"]
+    for out in outs:
+        handle = torch.nn.modules.module.register_module_forward_pre_hook(full) if out is outs[0] else None
+        try:
+            with Store.open(make_store(tmp_path / out.stem)) as store:
+                finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
+        finally:
+            if handle is not None:
+                handle.remove()
+    assert sizes[:3] == [8, 4, 2], "halved for good"
+    assert set(sizes[2:]) == {2}
+    halved, whole = (load_checkpoint(path)[0].state_dict() for path in outs)
+    assert halved.keys() == whole.keys()
+    assert max(float((value - whole[key]).abs().max()) for key, value in halved.items()) < 0.02, "as if it had fitted"
+
+
+@pytest.mark.parametrize("form", ["isolated", "shared"])
+def test_where_not_even_one_picture_fits_nothing_is_written(form: str, base: Path, root: Path, tmp_path: Path) -> None:
+    def full(module: torch.nn.Module, args: tuple[object, ...]) -> None:
+        if torch.is_grad_enabled() and type(module).__name__ == "Decoder":
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    more = {"replay": [root]} if form == "shared" else {}
+    out = tmp_path / "out.safetensors"
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(full)
+    try:
+        with (
+            Store.open(make_store(tmp_path / "store")) as store,
+            pytest.raises(TrainingError, match="not enough memory"),
+        ):
+            finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
+    finally:
+        handle.remove()
+    assert not out.exists()
