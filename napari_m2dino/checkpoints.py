@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from m2dino.errors import M2DinoError
+from m2dino.lineage import checkpoint_folder
 from m2dino.network.card import ModelCard, TaskReport, bundled_checkpoint, read_card
 from m2dino.tasks import Task
 
@@ -37,11 +38,6 @@ class Checkpoint:
         return [report.task for report in self.card.tasks.values()]
 
 
-def folder_of(dataset: Path) -> Path:
-    """Return where the checkpoints fine-tuned on a dataset folder are kept."""
-    return dataset / "checkpoints"
-
-
 def find_checkpoints(dataset: Path, others: Iterable[Path] = ()) -> tuple[list[Checkpoint], list[str]]:
     """Return the usable checkpoints, bundled first and then oldest to newest, and a sentence for each unusable file."""
     found: list[Checkpoint] = []
@@ -51,7 +47,7 @@ def find_checkpoints(dataset: Path, others: Iterable[Path] = ()) -> tuple[list[C
         found.append(Checkpoint(path, read_card(path), bundled=True))
     except M2DinoError as error:
         problems.append(str(error))
-    own = sorted(folder_of(dataset).glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
+    own = sorted(checkpoint_folder(dataset).glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
     for file in [*own, *others]:
         try:
             found.append(Checkpoint(file, read_card(file)))

@@ -5,52 +5,24 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from m2dino.errors import M2DinoError
+from m2dino.lineage import checkpoint_folder
+from m2dino.training.comparison_report import Report, read_report
 from qtpy.QtCore import QObject, Signal
 
 from napari_m2dino.autosave import Autosave
-from napari_m2dino.checkpoints import folder_of
 from napari_m2dino.desk import Desk
+from napari_m2dino.foresight import Foresight
+from napari_m2dino.promoting import Promoting
 from napari_m2dino.reviewing import Reviewing
-from napari_m2dino.training_process import Job, TrainingProcess
+from napari_m2dino.training_process import Job, TrainingProcess, report_folder
+from napari_m2dino.training_run import Run
 
 LEAST_FRAMES = 4
-
-
-@dataclass
-class Run:
-    """What is known of the training under way, or of the last one.
-
-    Attributes
-    ----------
-    task_id : str
-    losses : list of (float, float)
-        (epoch, loss) pairs so far.
-    metric : list of (float, str, float)
-        (epoch, name, value) of the held-out figure so far.
-    text, plan : str
-        What it does now, and how many frames are trained on and held out.
-    eta_s : float or None
-    before, after : dict
-        {task: {metric: {value, low, high}}}; empty until it has finished.
-    """
-
-    task_id: str
-    base: Path
-    losses: list[tuple[float, float]] = field(default_factory=list)
-    metric: list[tuple[float, str, float]] = field(default_factory=list)
-    text: str = "Starting…"
-    plan: str = ""
-    done: int = 0
-    total: int = 0
-    eta_s: float | None = None
-    before: dict[str, dict[str, Any]] = field(default_factory=dict)
-    after: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seconds: float = 0.0
-    stopped: bool = False
 
 
 class Improving(QObject):
@@ -67,9 +39,21 @@ class Improving(QObject):
     began = Signal()
     trained = Signal(str)
     _ready = Signal()
+    _reported = Signal(object, object)
 
-    def __init__(self, desk: Desk, reviewing: Reviewing, autosave: Autosave, process: TrainingProcess) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        reviewing: Reviewing,
+        autosave: Autosave,
+        process: TrainingProcess,
+        foresight: Foresight,
+        promoting: Promoting,
+    ) -> None:
         super().__init__()
+        self.foresight = foresight
+        self.promoting = promoting
+        self._sought: set[Path] = set()
         self.desk = desk
         self.reviewing = reviewing
         self.autosave = autosave
@@ -79,6 +63,10 @@ class Improving(QObject):
         self.stopping = False
         self._job: Job | None = None
         self._ready.connect(self._launch)
+        self._reported.connect(self._take_report)
+        foresight.changed.connect(self.changed)
+        promoting.changed.connect(self._seek)
+        desk.session_changed.connect(self._seek)
         process.reported.connect(self._event)
         process.finished.connect(self._finished)
         process.failed.connect(self._failed)
@@ -103,7 +91,26 @@ class Improving(QObject):
             more = LEAST_FRAMES - self.frames
             frames = f"{more} more frame{'s' if more > 1 else ''}"
             return f"Accept or correct {frames}: {LEAST_FRAMES} are the least to learn from."
-        return ""
+        found = self.foresight.found
+        return found.trouble if found else ""
+
+    @property
+    def plan(self) -> str:
+        """What pressing the button would do, in a sentence; empty while it is not known."""
+        found = self.foresight.found
+        if found is None or found.estimate is None:
+            return ""
+        told = " ".join([f"Will {found.estimate.text}.", *found.estimate.cautions])
+        assert self.desk.checkpoint is not None
+        if found.base != self.desk.checkpoint.path:
+            told += f" Starts from {found.base.stem}, on all your frames, not from the last model."
+        return told
+
+    @property
+    def advice(self) -> str:
+        """Which form and which tasks together are advised, with the reason; empty while it is not known."""
+        found = self.foresight.found
+        return found.advice if found else ""
 
     def start(self) -> None:
         """Start fine-tuning the model in use on all decided frames of the task."""
@@ -114,10 +121,11 @@ class Improving(QObject):
             return
         assert self.desk.task is not None
         assert self.desk.checkpoint is not None
-        task, base, dataset = self.desk.task, self.desk.checkpoint.path, self.autosave.folder
-        output = folder_of(dataset) / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}.safetensors"
+        found, dataset = self.foresight.found, self.autosave.folder
+        task, base = self.desk.task, found.base if found else self.desk.checkpoint.path
+        output = checkpoint_folder(dataset) / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}.safetensors"
         self._job = Job(dataset, task.id, base, output)
-        self.run = Run(task.id, base)
+        self.run = Run(task.id, base, frames=self.frames)
         self.running, self.stopping = True, False
         # What was accepted a moment ago is on the disk before the child looks there.
         self.began.emit()
@@ -130,15 +138,6 @@ class Improving(QObject):
             self.stopping = True
             self.process.stop()
             self.changed.emit()
-
-    def go_back(self) -> None:
-        """Choose the model again that the last training started from."""
-        if self.run is None:
-            return
-        base = next((one for one in self.desk.checkpoints if one.path == self.run.base), None)
-        if base is not None:
-            self.desk.choose_checkpoint(base)
-            self.desk.tell(f"Back to {base.title}; the fine-tuned model stays in the list.")
 
     def close(self) -> None:
         """End the child at once, for the window closes."""
@@ -153,33 +152,50 @@ class Improving(QObject):
             self.process.start(self._job)
 
     def _event(self, event: dict[str, Any]) -> None:
-        run = self.run
-        if run is None:
-            return
-        if event["event"] == "started":
-            train, heldout = event.get("train", "?"), event.get("heldout", "?")
-            run.plan = f"Training on {train} frames; {heldout} held out to measure it"
-            run.text = run.plan
-        elif event["event"] == "progress":
-            run.done, run.total = int(event.get("done", 0)), int(event.get("total", 0))
-            run.eta_s = event.get("eta_s")
-            if not run.losses and event.get("loss") is None:
-                run.text = str(event.get("text", ""))
-            epoch = float(event.get("epoch") or run.done)
-            if event.get("loss") is not None:
-                run.text = run.plan
-                run.losses.append((epoch, float(event["loss"])))
-            if metric := event.get("metric"):
-                run.metric.append((epoch, str(metric["name"]), float(metric["value"])))
-        self.changed.emit()
+        if self.run is not None:
+            self.run.hear(event)
+            self.changed.emit()
 
     def _finished(self, event: dict[str, Any]) -> None:
         self.running = False
-        if self.run is not None:
-            self.run.before, self.run.after = event.get("before") or {}, event.get("after") or {}
-            self.run.seconds, self.run.stopped = float(event.get("seconds", 0)), bool(event.get("stopped"))
+        run = self.run
+        if run is None:
+            return
+        run.end(event)
+        if run.checkpoint is not None:
+            self._sought.add(run.checkpoint)
+        if run.report_folder is not None:
+            self.autosave.after_all(self._reading(run.report_folder, lambda report: run))
         self.changed.emit()
         self.trained.emit(str(event.get("checkpoint", "")))
+        self.foresight.ask_again()
+
+    def _seek(self) -> None:
+        """Show the outcome of a training of another day that nothing was decided on yet."""
+        task = self.desk.task
+        if self.running or task is None or (self.run is not None and self.run.task_id == task.id):
+            return
+        model = self.promoting.undecided(task.id)
+        if model is not None and model.file not in self._sought:
+            self._sought.add(model.file)
+            folder = report_folder(model.file)
+            self.autosave.after_all(self._reading(folder, partial(Run.earlier, model, folder=folder)))
+
+    def _reading(self, folder: Path, whose: Callable[[Report], Run]) -> Callable[[], None]:
+        """Return a job that reads a report; where that fails there are no pictures, and the figures stay."""
+
+        def job() -> None:
+            with contextlib.suppress(M2DinoError, RuntimeError):
+                report = read_report(folder)
+                self._reported.emit(whose(report), report)
+
+        return job
+
+    def _take_report(self, run: Run, report: Report) -> None:
+        if self.running and run is not self.run:
+            return
+        run.report, self.run = report, run
+        self.changed.emit()
 
     def _failed(self, message: str) -> None:
         stopped, self.running, self.run = self.stopping, False, None

@@ -13,7 +13,15 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
-STOP_GRACE_MS = 4000
+STOP_GRACE_MS = 1600
+"""A cancelled training that has nothing to keep has ended within two seconds, by itself or not."""
+SAVE_GRACE_MS = 15_000
+"""One that has a state worth keeping is given the time to write it, on a slow or busy disk too."""
+
+
+def report_folder(checkpoint: Path) -> Path:
+    """Return where the report on a fine-tuned checkpoint lies: beside it."""
+    return checkpoint.with_suffix(".report")
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Job:
             *("-m", "m2dino", "finetune", str(self.dataset)),
             *("--task", self.task_id, "--checkpoint", str(self.checkpoint)),
             *("--form", "isolated", "-o", str(self.output), "--json-lines"),
+            *("--report", str(report_folder(self.output))),
         ]
 
 
@@ -53,6 +62,7 @@ class TrainingProcess(QObject):
         self._process: QProcess | None = None
         self._buffer = b""
         self._last: dict[str, Any] | None = None
+        self._has_state = False
 
     @property
     def running(self) -> bool:
@@ -77,7 +87,7 @@ class TrainingProcess(QObject):
         process.readyReadStandardOutput.connect(self._read)
         process.finished.connect(self._ended)
         process.errorOccurred.connect(self._not_started)
-        self._process, self._buffer, self._last = process, b"", None
+        self._process, self._buffer, self._last, self._has_state = process, b"", None, False
         process.start(sys.executable, job.arguments())
 
     def stop(self) -> None:
@@ -87,7 +97,8 @@ class TrainingProcess(QObject):
             return
         process.write(b"stop\n")
         process.closeWriteChannel()
-        QTimer.singleShot(STOP_GRACE_MS, lambda: process.kill() if self._process is process else None)
+        grace = SAVE_GRACE_MS if self._has_state else STOP_GRACE_MS
+        QTimer.singleShot(grace, lambda: process.kill() if self._process is process else None)
 
     def abandon(self) -> None:
         """End the child now, for the window closes; what it had not finished is dropped."""
@@ -114,7 +125,10 @@ class TrainingProcess(QObject):
                 continue
             if message["event"] in ("finished", "failed"):
                 self._last = message
+                # All is written, and nobody need wait for the interpreter to clear away its memory: that takes seconds.
+                self._process.kill()
             else:
+                self._has_state |= bool(message.get("metric"))
                 self.reported.emit(message)
 
     def _not_started(self, error: QProcess.ProcessError) -> None:

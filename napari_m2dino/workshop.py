@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from m2dino.errors import M2DinoError
+from m2dino.lineage import checkpoint_folder, read_lineage
 from m2dino.values import ClassProbabilities
 from qtpy.QtCore import QObject, Signal
 
@@ -16,6 +18,7 @@ from napari_m2dino.background import BackgroundThread
 from napari_m2dino.checkpoints import find_checkpoints
 from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
+from napari_m2dino.foresight import Foresight
 from napari_m2dino.hand_tools import HandTools
 from napari_m2dino.import_ahead import load, use_units
 from napari_m2dino.improving import Improving
@@ -26,6 +29,7 @@ from napari_m2dino.napari_compat import main_window
 from napari_m2dino.opening.controller import Opening
 from napari_m2dino.places import author, dataset_folder, remember_dataset_folder, seat, state_folder
 from napari_m2dino.predicting import Predicting
+from napari_m2dino.promoting import Promoting
 from napari_m2dino.resuming import Resuming
 from napari_m2dino.reviewing import Reviewing
 from napari_m2dino.session import FrameState
@@ -60,16 +64,22 @@ class Workshop(QObject):
         self.predicting = Predicting(self.desk, self.jobs)
         self.reviewing = Reviewing(self.desk, self.autosave)
         self.hand = HandTools(self.desk, lambda: self.autosave.folder, self.reviewing.choose_class)
-        self.improving = Improving(self.desk, self.reviewing, self.autosave, self.process)
+        self.foresight = Foresight(self.desk, self.reviewing, self.autosave)
+        self.promoting = Promoting(self.desk, self.files, lambda: self.autosave.folder)
+        self.improving = Improving(
+            self.desk, self.reviewing, self.autosave, self.process, self.foresight, self.promoting
+        )
         self.resuming = Resuming(self.desk, self.reviewing, self.open_loop, self.files, lambda: self.autosave.folder)
         self.closed = False
         self._others: list[Path] = []
+        self._applying = False
         self._checkpoints_found.connect(self._take_checkpoints)
         self.opening.adding.connect(self.desk.hold)
         self._units_ready.connect(use_units)
         self._trouble.connect(lambda text: self.desk.tell(text, "error"))
         self.autosave.tasks.connect(lambda tasks: self.desk.add_tasks(tasks, "the dataset folder"))
         self.improving.trained.connect(self._take_trained)
+        self.promoting.applied.connect(self._use)
 
     def start(self) -> None:
         """Begin to follow the viewer, and look for checkpoints."""
@@ -84,6 +94,7 @@ class Workshop(QObject):
         self.closed = True
         self.opening.close()
         self.improving.close()
+        self.foresight.close()
         self.resuming.close()
         self.hand.close()
         self.reviewing.close()
@@ -155,11 +166,17 @@ class Workshop(QObject):
             self.autosave.restore(self.desk.result.loop.identity, self.desk.result.task)
         self._look_for_checkpoints()
 
-    def _look_for_checkpoints(self, prefer: Path | None = None, then: str = "") -> None:
+    def _look_for_checkpoints(self, prefer: Path | None = None, then: str = "", *, apply: bool = False) -> None:
         folder, others = self.autosave.folder, list(self._others)
+        unchosen, self._applying = self.desk.checkpoint is None, apply
+        self.promoting.refresh()
 
         def job() -> None:
+            nonlocal prefer
             found, problems = find_checkpoints(folder, others)
+            with contextlib.suppress(M2DinoError):  # the line itself tells of its own trouble
+                if unchosen and prefer is None and (used := read_lineage(folder).in_use) is not None:
+                    prefer = used.file
             usable = {one.path for one in found}
             unusable = [path for path in others if path not in usable]
             self._send("_checkpoints_found", found, problems, (prefer, then, unusable))
@@ -177,6 +194,9 @@ class Workshop(QObject):
             self.desk.tell(then, "good")
         if self.desk.task is None:
             self._choose_first_task()
+        if self._applying and self.desk.loop is not None and not self.predicting.obstacle():
+            self.predicting.all_frames()
+        self._applying = False
 
     def _choose_first_task(self) -> None:
         """Put a task that the model knows on the desk, so that one click gives a prediction."""
@@ -188,11 +208,19 @@ class Workshop(QObject):
             self.desk.choose_task(self.desk.tasks[FIRST_TASK if FIRST_TASK in known else known[0]])
 
     def _take_trained(self, path: str) -> None:
+        """Offer the new model in the list; it is used once a person promotes it."""
         if path:
             self._look_for_checkpoints(
-                Path(path),
-                "The fine-tuned model is chosen. Predict again to see it on the frames you have not decided on.",
+                then="Trained. Look at before and after, then promote the new model or keep it aside."
             )
+
+    def _use(self, file: Path, words: str) -> None:
+        """Work with a model that was promoted or gone back to, on the loop on screen too."""
+        if file not in [one.path for one in self.desk.checkpoints] and file.parent != checkpoint_folder(
+            self.autosave.folder
+        ):
+            self._others.append(file)
+        self._look_for_checkpoints(file, words, apply=True)
 
     def _in_files(self, job: Callable[[], None], doing: str) -> None:
         def guarded() -> None:

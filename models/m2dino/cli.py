@@ -18,6 +18,7 @@ COMMANDS = (
     "evaluate",
     "training",
     "finetune",
+    "lineage",
     "dataset",
     "export",
     "checkpoint",

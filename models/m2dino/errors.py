@@ -122,6 +122,24 @@ class OtherTaskError(TrainingError):
     """A checkpoint knows the task with another type or number of classes."""
 
 
+class LineageError(M2DinoError):
+    """A model cannot be taken into use, kept aside or gone back to."""
+
+
+class HarmError(LineageError):
+    """The guard speaks against a model: it is taken into use only by a person who says that it shall be all the same.
+
+    Attributes
+    ----------
+    said : list of str
+        What it holds against the model, a sentence each.
+    """
+
+    def __init__(self, message: str, said: list[str]) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 class DeviceError(M2DinoError):
     """The asked-for device is not there."""
 

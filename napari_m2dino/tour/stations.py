@@ -146,30 +146,47 @@ class Tour:
 
     def finish_training(self) -> None:
         """Wait for the new model."""
-        improving, old = self.workshop.improving, self.desk.checkpoint
-        assert old is not None
+        improving = self.workshop.improving
         self.hand.wait(lambda: not improving.running, "the end of the training", 900)
-        if improving.run is None:
+        run = improving.run
+        if run is None:
             raise TourError(self.dock.message.text())
-        self.hand.wait(lambda: self.desk.checkpoint is not old, "the new model to be chosen")
-        self.hand.wait(lambda: bool(self.workshop.predicting.device), "the new model to be loaded", 120)
+        self.hand.wait(lambda: run.report is not None, "the pictures of before and after")
+        self.hand.wait(self.dock.improve.outcome.promote.isEnabled, "the new model in the line")
         gap = self.hand.longest_gap_s * 1000
         self.report.lines.append(
-            f"fine-tuned on {CORRECTED} frames in {improving.run.seconds:.0f} s; longest standstill {gap:.0f} ms"
+            f"fine-tuned on {CORRECTED} frames in {run.seconds:.0f} s; longest standstill {gap:.0f} ms"
         )
 
     def predict_again(self) -> None:
-        """Predict with the new model; the person's frames stay."""
+        """Promote the new model, which predicts the loop again; the person's frames stay."""
         others = [frame for frame in range(len(self.desk.loop or ())) if frame not in self.decided]
         layer = self._layer()
         mine = layer.data[self.decided].copy()
         self._dice(others, "bundled model, frames that were not corrected")
-        self.hand.click(self.dock.predict.all_frames)
+        self._promote()
         self.hand.wait(lambda: not self.workshop.predicting.running, "all frames again", 300)
         if not np.array_equal(layer.data[self.decided], mine):
             raise TourError("predicting again changed a corrected frame")
         self._dice(others, "fine-tuned model, the same frames")
         self.desk.go_to(others[len(others) // 2])
+
+    def _promote(self) -> None:
+        """Press Promote; where the guard speaks against the model, say so in the report, and use it knowingly."""
+        run, promoting = self.workshop.improving.run, self.workshop.promoting
+        assert run is not None
+        assert run.checkpoint is not None
+        new = promoting.model_at(run.checkpoint)
+        if new is not None and new.objections:
+            self.report.lines.append(f"the guard speaks against the new model: {' '.join(new.objections)}")
+            promoting.promote(run.checkpoint, despite_harm=True)
+        else:
+            self.hand.click(self.dock.improve.outcome.promote)
+        self.hand.wait(lambda: self._uses(run.checkpoint), "the new model to be in use")
+        self.hand.wait(lambda: self.workshop.predicting.running, "the new model to predict", 120)
+
+    def _uses(self, file: Path | None) -> bool:
+        return self.desk.checkpoint is not None and self.desk.checkpoint.path == file
 
     def untrained(self) -> None:
         """Choose a task that the model was never trained on: a sentence, and no noise."""

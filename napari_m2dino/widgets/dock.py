@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
 from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QVBoxLayout, QWidget
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 WIDTH = 360
+FOOT = 8
+"""Room below the last section, px."""
 
 
 class M2DinoDock(QWidget):
@@ -63,7 +65,7 @@ class M2DinoDock(QWidget):
         self.review = ReviewSection(desk, workshop.reviewing, workshop.keys)
         self.edit = EditSection(workshop.hand, workshop.keys)
         self.measure = MeasureSection(desk, workshop.hand.measuring)
-        self.improve = ImproveSection(desk, workshop.improving)
+        self.improve = ImproveSection(desk, workshop.improving, workshop.promoting)
         self.status = FrameStatus(desk, self)
         self.keys = small_button("Keys…", "What each key does, and other keys for it")
         self.keys.clicked.connect(self.show_keys)
@@ -89,7 +91,12 @@ class M2DinoDock(QWidget):
         self._scroll_soon = QTimer(self)
         self._scroll_soon.setSingleShot(True)
         self._scroll_soon.setInterval(50)
-        self._scroll_soon.timeout.connect(lambda: self.area.ensureWidgetVisible(self.improve, 0, 0))
+        self._scroll_soon.timeout.connect(self._scroll_to_training)
+        self._follows = False
+        self.improve.grown.connect(self._follow)
+        bar = self.area.verticalScrollBar()
+        assert bar is not None
+        bar.actionTriggered.connect(self._let_go)
         napari_viewer.layers.events.inserted.connect(self.binder.refresh)
         napari_viewer.events.theme.connect(self._restyle)
         self._restyle()
@@ -106,7 +113,7 @@ class M2DinoDock(QWidget):
     def _lay_out(self) -> None:
         inner = QWidget()
         column = QVBoxLayout(inner)
-        column.setContentsMargins(10, 8, 10, 8)
+        column.setContentsMargins(10, 8, 10, FOOT)
         column.setSpacing(11)
         column.addWidget(self.resume)
         for section in (self.loop, self.task, self.predict, self.review, self.edit, self.measure, self.improve):
@@ -140,7 +147,7 @@ class M2DinoDock(QWidget):
         self.review.strip.set_marker_colour(colours["text"])
         self.loop.set_link_colour(colours["text"])
         self.review.classes.set_ink(colours["text"])
-        self.improve.plot.set_ink(colours["text"])
+        self.improve.set_ink(colours["text"])
         self.measure.plot.set_ink(colours["text"])
 
     def _tell(self, message: Message) -> None:
@@ -162,8 +169,24 @@ class M2DinoDock(QWidget):
             self._tell(Message("Press “New label” to label by hand, or choose a task that the model knows."))
 
     def _show_training(self, _path: str = "") -> None:
-        """Scroll to the training, on screens too low for the whole dock, once it has its room."""
+        """Keep the training in view, on screens too low for the whole dock, until a person scrolls elsewhere."""
+        self._follows = True
         self._scroll_soon.start()
+
+    def _follow(self) -> None:
+        if self._follows:
+            self._scroll_soon.start()
+
+    def _let_go(self) -> None:
+        self._follows = False
+
+    def _scroll_to_training(self) -> None:
+        """Bring the last line of the section into view, and as much above it as there is room for."""
+        bar, view = self.area.verticalScrollBar(), self.area.viewport()
+        if bar is not None and view is not None:
+            end = self.improve.mapTo(self.area.widget(), QPoint(0, self.improve.height())).y() + FOOT
+            if end > bar.value() + view.height():
+                bar.setValue(end - view.height())
 
     def _show_overlay(self) -> None:
         """Write the class of the frame on the image, and what is carried or filled in; else the layer says it all."""

@@ -3,78 +3,122 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from m2dino.network.card import HEADLINE
+from m2dino.training.task_rows import SHOWN
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QFileDialog, QProgressBar
 
 from napari_m2dino.desk import Desk
-from napari_m2dino.improving import Improving, Run
+from napari_m2dino.improving import Improving
 from napari_m2dino.places import short
+from napari_m2dino.promoting import Promoting
+from napari_m2dino.training_run import Run
+from napari_m2dino.widgets.lineage_dialog import LineageDialog
 from napari_m2dino.widgets.loss_plot import LossPlot
+from napari_m2dino.widgets.outcome_view import OutcomeView
 from napari_m2dino.widgets.predict_section import time_left
 from napari_m2dino.widgets.style import Section, Words, button, row, set_main, small_button
 
-SHOWN = {"DSC": "Dice", "Accuracy": "accuracy", "IoU": "IoU", "MRE": "point error (px)"}
-
 
 class ImproveSection(Section):
-    """Fine-tunes on the decided frames. Emits `folder_wanted(path)` for another dataset folder."""
+    """Fine-tunes on the decided frames. Emits `folder_wanted(path)` for another folder, `grown` for another height."""
 
     folder_wanted = Signal(object)
+    grown = Signal()
 
-    def __init__(self, desk: Desk, improving: Improving) -> None:
+    def __init__(self, desk: Desk, improving: Improving, promoting: Promoting) -> None:
         super().__init__("Improve")
         self.desk = desk
         self.improving = improving
+        self.promoting = promoting
         self.kept = Words()
+        self.models = small_button(
+            "Models…", "Every model fine-tuned here: from what, on what, how well; all ways back"
+        )
         self.folder = small_button("Folder…", "Choose where accepted frames are saved")
+        self.corner.addWidget(self.models)
         self.corner.addWidget(self.folder)
-        self.train = button("Fine-tune", "Train the model in use on your frames; the old model is kept")
+        self.train = button("Fine-tune", "Train on your frames; the model in use stays until you promote the new one")
+        self.plan = Words()
+        self.advice = Words()
         self.bar = QProgressBar()
         self.bar.setMinimumWidth(0)
         self.cancel = button("Cancel", "Stop training; the best state so far is kept, if there is one")
         self.plot = LossPlot()
         self.report = Words()
-        self.back = button("Go back to the model before", "Use the model that this training started from again")
-        self.body.addWidget(self.kept)
-        self.body.addWidget(self.train)
+        self.outcome = OutcomeView(promoting)
+        self.back = button("Roll back", "Use the model before again; this one stays in the list")
+        for widget in (self.kept, self.train, self.plan, self.advice):
+            self.body.addWidget(widget)
         self.body.addLayout(row(self.bar, self.cancel, stretch=(3, 1)))
-        self.body.addWidget(self.plot)
-        self.body.addWidget(self.report)
-        self.body.addWidget(self.back)
+        for widget in (self.plot, self.report, self.outcome, self.back):
+            self.body.addWidget(widget)
+        self._dialog: LineageDialog | None = None
         self.train.clicked.connect(improving.start)
         self.cancel.clicked.connect(improving.stop)
-        self.back.clicked.connect(improving.go_back)
+        self.back.clicked.connect(promoting.roll_back)
         self.folder.clicked.connect(self._ask_folder)
+        self.models.clicked.connect(self.show_models)
         improving.changed.connect(self.refresh)
+        promoting.changed.connect(self.refresh)
         desk.session_changed.connect(self.refresh)
+        desk.checkpoint_changed.connect(self.refresh)
         self.refresh()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self.grown.emit()
+
+    def set_ink(self, colour: str) -> None:
+        """Draw in the colour of the theme's text."""
+        self.plot.set_ink(colour)
+        self.outcome.set_ink(colour)
 
     def refresh(self) -> None:
         """Show what is saved, what can be pressed, and how the training goes."""
         improving, run = self.improving, self.improving.run
         if run is not None and not improving.running and (self.desk.task is None or run.task_id != self.desk.task.id):
             run = None  # the last training was of another task
+        running, ended = improving.running, run is not None and run.checkpoint is not None
         self.kept.say(self._kept())
         self.kept.setToolTip(str(improving.autosave.folder))
         trouble = improving.obstacle()
         count = improving.frames
-        self.train.setEnabled(not trouble and not improving.running)
-        set_main(self.train, not trouble and not improving.running and not (run and run.after))
+        self.train.setEnabled(not trouble and not running)
+        set_main(self.train, not trouble and not running and not ended)
         frames = f"{count} frame{'s' if count != 1 else ''}"
         self.train.setText(f"Fine-tune on {frames}" if count else "Fine-tune")
-        self.folder.setEnabled(not improving.running)
+        # Beside an outcome there is no room for them, and no need until there are more frames.
+        quiet = bool(trouble) or running or (ended and run is not None and run.frames == count)
+        self.plan.say("" if quiet else improving.plan)
+        self.advice.say("" if quiet else improving.advice)
+        self.folder.setEnabled(not running)
         for widget in (self.bar, self.cancel):
-            widget.setVisible(improving.running)
+            widget.setVisible(running)
         self.cancel.setEnabled(not improving.stopping)
-        self.plot.setVisible(run is not None and bool(run.losses or run.metric))
-        self.back.setVisible(run is not None and bool(run.after) and self._uses_new())
+        self.plot.setVisible(running and run is not None and bool(run.losses or run.metric))
+        self.outcome.setVisible(ended and not running)
+        self._show_way_back(running)
         if run is None:
             self.report.say(trouble)
-            return
-        self._show_run(run)
+        else:
+            self._show_run(run)
+
+    def _show_way_back(self, running: bool) -> None:
+        before, now = self.promoting.line.before, self.promoting.line.in_use
+        self.back.setVisible(before is not None and not running)
+        self.back.setEnabled(not self.promoting.busy)
+        if before is not None and now is not None:
+            self.back.setText(f"Roll back to {before.file.stem}")
+
+    def show_models(self) -> None:
+        """Open the list of models."""
+        if self._dialog is None:
+            self._dialog = LineageDialog(self.promoting, self)
+        self.promoting.refresh()
+        self._dialog.show()
+        self._dialog.raise_()
 
     def _kept(self) -> str:
         holdings = self.improving.reviewing.holdings
@@ -87,10 +131,6 @@ class ImproveSection(Section):
         frames = "1 frame" if holdings.training == 1 else f"{holdings.training} frames"
         return f"{frames}{loops} saved for this task{unsaved}, in {folder}"
 
-    def _uses_new(self) -> bool:
-        run, checkpoint = self.improving.run, self.desk.checkpoint
-        return run is not None and checkpoint is not None and checkpoint.path != run.base
-
     def _show_run(self, run: Run) -> None:
         names = [name for _, name, _ in run.metric]
         shown = SHOWN.get(names[-1], names[-1]) if names else ""
@@ -99,11 +139,13 @@ class ImproveSection(Section):
             self.bar.setRange(0, run.total)
             self.bar.setValue(run.done)
             left = "" if run.eta_s is None else f" · {time_left(run.eta_s)}"
-            self.bar.setFormat(f"{run.done} / {run.total}{left}" if run.total else "")
+            epochs = f"{run.epochs}{left}"
+            self.bar.setFormat(epochs if run.epochs else f"{run.done} / {run.total}{left}" if run.total else "")
             where = "" if self.desk.task and run.task_id == self.desk.task.id else f"{run.task_id}: "
             self.report.say("Stopping…" if self.improving.stopping else f"{where}{run.text}")
         else:
-            self.report.say(outcome(run))
+            self.report.say("")
+            self.outcome.show_run(run)
 
     def _ask_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(
@@ -111,33 +153,3 @@ class ImproveSection(Section):
         )
         if name:
             self.folder_wanted.emit(Path(name))
-
-
-def outcome(run: Run) -> str:
-    """Return before and after in words: the task trained, and what became of all others."""
-    head = f"Trained in {run.seconds:.0f} s" + (" (stopped early)" if run.stopped else "")
-    lines, same, worse = [head], 0, []
-    for task, metrics in run.after.items():
-        name = next((one for one in HEADLINE.values() if one in metrics), None)
-        if name is None:
-            continue
-        before, after = _number(run.before.get(task, {}).get(name)), _number(metrics[name])
-        if task == run.task_id:
-            was = "not known" if before is None else f"{before:.2f}"
-            lines.append(f"{SHOWN[name]} on held-out frames: {was} → {after:.2f}")
-        elif before is None or after is None or abs(before - after) < 0.005:
-            same += 1
-        else:
-            worse.append(f"{task}: {before:.2f} → {after:.2f}")
-    if worse:
-        lines.append("Other tasks changed: " + "; ".join(worse))
-    elif same:
-        lines.append(f"{same} other tasks: unchanged")
-    elif len(run.after) == 1:
-        lines.append("Other tasks: unchanged, for only this one learned")
-    return "\n".join(lines)
-
-
-def _number(metric: Any) -> float | None:
-    value = metric.get("value") if isinstance(metric, dict) else metric
-    return float(value) if value is not None else None

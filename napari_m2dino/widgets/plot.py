@@ -21,6 +21,11 @@ class Plot(QWidget):
         self._ink = QColor(colour)
         self.update()
 
+    @property
+    def ink(self) -> str:
+        """The colour of the theme's text."""
+        return self._ink.name()
+
     def _framed(self, area: QRectF) -> QPainter:
         """Return a painter for small letters that has drawn a faint frame around an area."""
         painter = QPainter(self)

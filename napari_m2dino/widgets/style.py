@@ -34,6 +34,7 @@ def sheet(colours: Mapping[str, str]) -> str:
     return f"""
         QLabel#section {{ font-weight: bold; letter-spacing: 1px; color: {text}; }}
         QLabel#quiet {{ color: {text}; }}
+        QLabel#harm {{ color: #e05555; font-weight: bold; }}
         QLabel#name {{ font-weight: bold; }}
         QFrame#line {{ background: {line}; max-height: 1px; min-height: 1px; border: none; }}
         QPushButton {{ padding: 5px 6px; min-height: 16px; }}

@@ -162,5 +162,5 @@ def test_a_person_is_told_before_and_after(store: Path, checkpoint: Path, tmp_pa
     assert (result.returncode, result.stderr) == (0, "")
     assert str(out) in result.stdout
     assert "4 frames trained and 2 held out, of 1 loop" in result.stdout
-    assert "DSC" in result.stdout
-    assert " -> " in result.stdout
+    assert "Dice" in result.stdout
+    assert " → " in result.stdout

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from m2dino.metrics import Metric
     from m2dino.progress import ShouldStop
+    from m2dino.training.comparing import Outcome
     from m2dino.training.corrections import Corrections
     from m2dino.training.finetune_common import FinetuneProgress, FinetuneResult
 
 PROGRESS_EVERY_S = 0.2
+COMPARING = "comparing before and after on the held-out frames"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +44,9 @@ def finetune(
     replay: Annotated[
         list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form); may be repeated.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for a report: figures, held-out frames, use of the experts.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Batches of 8 frames.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     estimate: Annotated[
@@ -57,31 +62,29 @@ def finetune(
         return
     if out is None:
         raise typer.BadParameter("give the checkpoint to write", param_hint="'-o' / '--out'")
-    run = partial(_run, store, task, out, checkpoint, form, replay or [], steps, device)
+    run = partial(_run, store, task, out, checkpoint, form, replay or [], report, steps, device)
     if json_lines:
         _for_a_window(run, out)
         return
     progress = terminal_progress()
     with stop_on_interrupt() as should_stop:
-        result = run(
+        result, told = run(
             on_start=lambda data: None,
             on_progress=lambda p: progress(p.done, p.total, p.text),
             should_stop=should_stop,
         )
-    print(f"{out}  {result.card.id}")
+    print(f"{out}  {told.card.id}")
     loops = "1 loop" if result.loops == 1 else f"{result.loops} loops"
     print(f"{result.train} frames trained and {result.heldout} held out, of {loops}, {result.seconds:.0f} s")
-    for name, metrics in result.after.items():
-        old = result.before.get(name, {})
-        changes = [
-            f"{metric} {f'{old[metric].value:.3f} -> ' if metric in old else ''}{after.value:.3f}"
-            for metric, after in metrics.items()
-        ]
-        print(f"  {name:24} {', '.join(changes)}{'  HARMED' if name in result.harmed else ''}")
-    warnings = result.verdict.warnings(task)
-    for warning in warnings:
+    for row in told.rows:
+        print(f"  {row.task:24} {row.text()}{'  HARMED' if row.harmed else ''}")
+    if told.unchanged:
+        print(f"  {told.unchanged} other tasks cannot have changed")
+    if told.report is not None:
+        print(f"report: {told.report / 'index.html'}")
+    for warning in told.warnings:
         print(warning, file=sys.stderr)
-    if warnings:
+    if told.warnings:
         print(f"The checkpoint it started from is untouched; {out} is kept beside it.", file=sys.stderr)
 
 
@@ -92,22 +95,25 @@ def _run(
     checkpoint: str,
     form: Literal["isolated", "shared"],
     replay: list[Path],
+    report: Path | None,
     steps: int | None,
     device: str,
     *,
     on_start: Callable[[Corrections], None],
     on_progress: Callable[[FinetuneProgress], None],
     should_stop: ShouldStop,
-) -> FinetuneResult:
+) -> tuple[FinetuneResult, Outcome]:
     from m2dino.data.store import Store
-    from m2dino.training.finetune import FinetuneSettings, finetune
+    from m2dino.lineage import read_lineage, record_trained
+    from m2dino.training.comparing import outcome
+    from m2dino.training.finetune import FinetuneProgress, FinetuneSettings, finetune
 
     base = _base(checkpoint)
     if base.resolve() == out.resolve():
         raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
     settings = FinetuneSettings() if steps is None else FinetuneSettings(steps=steps)
     with Store.open(store) as opened:
-        return finetune(
+        result = finetune(
             opened,
             task,
             base,
@@ -120,6 +126,21 @@ def _run(
             on_progress=on_progress,
             should_stop=should_stop,
         )
+        record_trained(store, out, base, train=result.train, heldout=result.heldout, loops=result.loops)
+        in_use = read_lineage(store).in_use
+        told = outcome(
+            result,
+            opened,
+            task,
+            out,
+            base,
+            in_use=in_use.file if in_use else None,
+            report=report,
+            device=device,
+            on_frame=lambda done, total: on_progress(FinetuneProgress(done, total, COMPARING)),
+            should_stop=lambda: result.stopped or should_stop(),
+        )
+    return result, told
 
 
 def _base(checkpoint: str) -> Path:
@@ -186,7 +207,7 @@ def _plain(scores: dict[str, dict[str, Metric]]) -> dict[str, Any]:
     return {task: {name: metric.to_dict() for name, metric in metrics.items()} for task, metrics in scores.items()}
 
 
-def _for_a_window(run: Callable[..., FinetuneResult], out: Path) -> None:
+def _for_a_window(run: Callable[..., tuple[FinetuneResult, Outcome]], out: Path) -> None:
     """Run with events on stdout and orders on stdin."""
     stopping = threading.Event()
 
@@ -221,7 +242,7 @@ def _for_a_window(run: Callable[..., FinetuneResult], out: Path) -> None:
         _emit("started", train=len(data.train), heldout=len(data.heldout), loops=data.loops)
 
     try:
-        result = run(
+        result, told = run(
             on_start=on_start,
             on_progress=on_progress,
             should_stop=stopping.is_set,
@@ -244,4 +265,8 @@ def _for_a_window(run: Callable[..., FinetuneResult], out: Path) -> None:
         changes={name: change.to_dict() for name, change in result.verdict.changes.items()},
         before=_plain(result.before),
         after=_plain(result.after),
+        rows=[row.to_dict() for row in told.rows],
+        unchanged=told.unchanged,
+        warnings=told.warnings,
+        report=None if told.report is None else str(told.report),
     )

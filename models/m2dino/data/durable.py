@@ -7,7 +7,9 @@ import errno
 import os
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 PART = ".part"
 
@@ -20,11 +22,22 @@ def write_whole(path: Path, data: bytes) -> None:
     OSError
         The disk refuses; a file that was there before is untouched.
     """
+    write_streamed(path, lambda stream: stream.write(data))
+
+
+def write_streamed(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Do as `write_whole` with what `write` puts into a stream, for files that need not fit into memory.
+
+    Raises
+    ------
+    OSError
+        The disk refuses; a file that was there before is untouched.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part_of(path)
     try:
         with part.open("xb") as stream:
-            stream.write(data)
+            write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, path)

@@ -18,6 +18,8 @@ from m2dino.values import Box, ClassProbabilities, Keypoints, Mask
 FOUND_IOU = 0.5
 """Overlap from which a box counts as found, as in PASCAL VOC (Everingham et al., IJCV 88, 2010)."""
 
+RANKED = {"segmentation": ("DSC", 1), "detection": ("IoU", 1), "regression": ("MRE_sound", -1)}
+
 
 @dataclass(frozen=True, eq=False)
 class ImageFigures:
@@ -72,6 +74,19 @@ def image_figures(task: Task, case: Case) -> ImageFigures:
     if isinstance(truth, ClassProbabilities) and isinstance(predicted, ClassPrediction):
         return ImageFigures(case.group, True, predicted_class=predicted, true_class=truth.index)
     raise ValueError(f"{task.id}: a {type(predicted).__name__} cannot be scored against a {type(truth).__name__}")
+
+
+def quality(image: ImageFigures) -> float:
+    """Return a number that is larger for better images; NaN where there is none."""
+    told = image.predicted_class
+    if told is not None and image.true_class is not None:
+        right = float(told.chosen == image.true_class)
+        # Right beats wrong; among the right the sure one is better, among the wrong the unsure one.
+        return right + (0.0 if told.probabilities is None else float(told.probabilities[image.true_class]))
+    for name, sign in RANKED.values():
+        if name in image.values:
+            return sign * float(np.mean(image.values[name]))
+    return math.nan
 
 
 def _mask_figures(task: Task, predicted: Mask, truth: Mask, case: Case) -> ImageFigures:

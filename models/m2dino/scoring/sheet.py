@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 from m2dino.data.fmuia import Row, image_size, load_image
 from m2dino.data.row_values import label_value
 from m2dino.scoring.cases import ClassPrediction, Predicted
-from m2dino.scoring.image_figures import ImageFigures
+from m2dino.scoring.image_figures import RANKED, ImageFigures, quality
 from m2dino.scoring.lengths import lengths_of
 from m2dino.scoring.reliability import draw_confusion, draw_reliability
 from m2dino.scoring.task_scores import TaskScores, classified
@@ -30,7 +30,6 @@ from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
 
 # Told apart by people who see red and green alike, and both bright on grey: Okabe and Ito's sky blue and orange.
 TRUTH, PREDICTION = "#56b4e9", "#ff9d1a"
-_RANKED = {"segmentation": ("DSC", 1), "detection": ("IoU", 1), "regression": ("MRE_sound", -1)}
 _UNIT = {"segmentation": "DSC {:.3f}", "detection": "IoU {:.3f}", "regression": "MRE {:.1f} px"}
 _DPI = 110
 _INCHES = 2.35
@@ -102,19 +101,6 @@ def contact_sheet(
     return stream.getvalue()
 
 
-def quality(image: ImageFigures) -> float:
-    """Return a number that is larger for better images; NaN where there is none."""
-    told = image.predicted_class
-    if told is not None and image.true_class is not None:
-        right = float(told.chosen == image.true_class)
-        # Right beats wrong; among the right the sure one is better, among the wrong the unsure one.
-        return right + (0.0 if told.probabilities is None else float(told.probabilities[image.true_class]))
-    for name, sign in _RANKED.values():
-        if name in image.values:
-            return sign * float(np.mean(image.values[name]))
-    return math.nan
-
-
 def pick(qualities: Sequence[float], across: int) -> dict[str, list[int]]:
     """Return the indices to show, by kind: best, median, worst, `across` of each at most and none twice."""
     known = [i for i in range(len(qualities)) if not math.isnan(qualities[i])]
@@ -155,7 +141,7 @@ def _caption(task: Task, image: ImageFigures, truth: Value, predicted: Predicted
             named += f" {predicted.probabilities[predicted.chosen]:.2f}"
         verdict = "right" if predicted.chosen == truth.index else "wrong"
         return f"{verdict}: said {named}\nis {task.label_names[truth.index]} · line {line}"
-    value = float(np.mean(image.values[_RANKED[task.type][0]]))
+    value = float(np.mean(image.values[RANKED[task.type][0]]))
     return f"{_UNIT[task.type].format(value)} · line {line}"
 
 

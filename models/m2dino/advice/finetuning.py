@@ -1,0 +1,68 @@
+"""Advice on one fine-tune: which form, and which tasks together, by what the dataset folder holds. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from m2dino.advice.counts import count
+from m2dino.advice.rules import Sure, by_counts
+from m2dino.errors import TooLittleDataError
+from m2dino.tasks import TaskRegistry
+from m2dino.training.paradigms import Paradigm
+
+_WITH = {"clinically-grouped": "with the other tasks of its group", "all-task": "with all tasks"}
+
+
+@dataclass(frozen=True)
+class FormAdvice:
+    """How to fine-tune a task.
+
+    Attributes
+    ----------
+    form : str
+        isolated or shared.
+    paradigm : str
+        task-specific, clinically-grouped or all-task.
+    reason : str
+        One sentence.
+    sure : str
+        likely or a guess: it is judged by counts; `m2dino advise --minutes` measures.
+    """
+
+    form: Literal["isolated", "shared"]
+    paradigm: Paradigm
+    reason: str
+    sure: Sure
+
+    def text(self) -> str:
+        """Say it for a person, in a sentence or two."""
+        how = (
+            "this task alone (isolated form)"
+            if self.form == "isolated"
+            else f"{_WITH[self.paradigm]} (shared form, on the command line: m2dino finetune --form shared)"
+        )
+        return f"Advice: {how}. {self.reason} Judged by counts; {self.sure}."
+
+
+def advise_finetune(dataset: Path, registry: TaskRegistry, task_id: str) -> FormAdvice | None:
+    """Advise on fine-tuning a task of a dataset folder; None where it holds no label of the task.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be read.
+    """
+    try:
+        counts = count([], registry, dataset)
+    except TooLittleDataError:
+        return None
+    if task_id not in counts:
+        return None
+    if len(counts) == 1:
+        reason = "The folder holds labels of no other task to pool it with, and so no other task can change."
+        return FormAdvice("isolated", "task-specific", reason, "likely")
+    told = by_counts(counts, task_id)
+    form: Literal["isolated", "shared"] = "isolated" if told.paradigm == "task-specific" else "shared"
+    return FormAdvice(form, told.paradigm, told.reason, told.sure)

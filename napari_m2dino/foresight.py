@@ -1,0 +1,184 @@
+"""What a fine-tuning would do, said before it is begun: the estimate, the advice, and what speaks against starting.
+
+Worked out in a thread of its own, for it reads the dataset folder, and where this computer was never measured it runs a
+short trial in a child process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from m2dino.advice.finetuning import advise_finetune
+from m2dino.data.store import Store
+from m2dino.errors import M2DinoError, StoreError
+from m2dino.lineage import read_lineage
+from m2dino.tasks import TaskRegistry
+from m2dino.training.estimate import Estimate, estimate
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_m2dino.autosave import Autosave
+from napari_m2dino.background import BackgroundThread
+from napari_m2dino.desk import Desk
+from napari_m2dino.reviewing import Reviewing
+
+DELAY_MS = 250
+MEASURE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: a task of a dataset folder with so many frames, and the model in use."""
+
+    dataset: Path
+    task_id: str
+    frames: int
+    checkpoint: Path
+    model_id: str
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What was found.
+
+    Attributes
+    ----------
+    base : Path
+        The checkpoint to start from: the last model before the task's own corrections.
+    estimate : Estimate or None
+    trouble : str
+        Why it cannot start; empty if it can.
+    advice : str
+    """
+
+    base: Path
+    estimate: Estimate | None = None
+    trouble: str = ""
+    advice: str = ""
+
+
+class Foresight(QObject):
+    """Keeps what would be done up to date.
+
+    Signals
+    -------
+    changed : something was found, or holds no longer
+    """
+
+    changed = Signal()
+    _answered = Signal(object, object)
+
+    def __init__(self, desk: Desk, reviewing: Reviewing, autosave: Autosave) -> None:
+        super().__init__()
+        self.desk = desk
+        self.reviewing = reviewing
+        self.autosave = autosave
+        self._thread = BackgroundThread("m2dino foresight")
+        self._asked: Question | None = None
+        self._found: tuple[Question, Foreseen] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._measured = False
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(DELAY_MS)
+        self._soon.timeout.connect(self._ask)
+        self._answered.connect(self._take)
+        for signal in (reviewing.changed, desk.checkpoint_changed, desk.session_changed):
+            signal.connect(self._stirred)
+
+    @property
+    def found(self) -> Foreseen | None:
+        """What is foreseen of the task and model on the desk; None while it is not known."""
+        question = self._question()
+        return self._found[1] if self._found is not None and self._found[0] == question else None
+
+    def ask_again(self) -> None:
+        """Look again, for the line of models has changed, or this computer's speed is known now."""
+        self._asked = None
+        self._soon.start()
+
+    def close(self) -> None:
+        """End the thread and the trial; safe to call twice."""
+        self._closed = True
+        self._soon.stop()
+        if (child := self._child) is not None:
+            with contextlib.suppress(OSError):
+                child.kill()
+        self._thread.stop(0.2)
+
+    def _question(self) -> Question | None:
+        desk, holdings = self.desk, self.reviewing.holdings
+        if desk.task is None or desk.checkpoint is None or holdings is None or not holdings.training:
+            return None
+        checkpoint = desk.checkpoint
+        return Question(self.autosave.folder, desk.task.id, holdings.training, checkpoint.path, checkpoint.card.id)
+
+    def _stirred(self) -> None:
+        if not self._closed and self._question() != self._asked:
+            self._soon.start()
+
+    def _ask(self) -> None:
+        question = self._question()
+        if question is None or question == self._asked or self.autosave.waiting:
+            if self.autosave.waiting:
+                self._soon.start()
+            return
+        self._asked, registry = question, self.desk.tasks
+        self._thread.submit(lambda: self._look(question, registry))
+
+    # -- in the thread -----------------------------------------------------------------------------------------------
+    def _look(self, question: Question, registry: TaskRegistry) -> None:
+        found = _foresee(question, registry)
+        self._send(question, found)
+        unknown = found.estimate is not None and found.estimate.seconds is None
+        if unknown and not self._measured and not self._thread.stopping:
+            self._measured = True
+            self._measure(question, found.base)
+            self._send(question, _foresee(question, registry))
+
+    def _measure(self, question: Question, base: Path) -> None:
+        """Have a child measure this computer; where that fails, there is no figure, and nothing else is lost."""
+        words = ["-m", "m2dino", "finetune", str(question.dataset), "--task", question.task_id]
+        words += ["--checkpoint", str(base), "--estimate", "--json-lines"]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self._child = subprocess.Popen(
+                [sys.executable, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                self._child.wait(MEASURE_S)
+            finally:
+                self._child.kill()
+                self._child.wait()
+                self._child = None
+
+    def _send(self, question: Question, found: Foreseen) -> None:
+        # RuntimeError: the window went meanwhile.
+        with contextlib.suppress(RuntimeError):
+            self._answered.emit(question, found)
+
+    # -- on the GUI thread -------------------------------------------------------------------------------------------
+    def _take(self, question: Question, found: Foreseen) -> None:
+        self._found = (question, found)
+        self.changed.emit()
+
+
+def _foresee(question: Question, registry: TaskRegistry) -> Foreseen:
+    base = question.checkpoint
+    try:
+        if (start := read_lineage(question.dataset).start_for(question.task_id, question.model_id)) is not None:
+            base = start.file
+        with Store.open(question.dataset) as store:
+            told = estimate(store, base, question.task_id)
+        advice = advise_finetune(question.dataset, registry, question.task_id)
+    except StoreError:
+        return Foreseen(base)  # the folder is told of where it is saved to
+    except M2DinoError as error:
+        return Foreseen(base, trouble=str(error))
+    return Foreseen(base, told, advice=advice.text() if advice else "")
