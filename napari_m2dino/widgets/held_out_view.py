@@ -7,7 +7,7 @@ from pathlib import Path
 from m2dino.training.comparison_report import FramePicture, Report
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap
-from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_m2dino.widgets.plot import Plot
 from napari_m2dino.widgets.style import small_button
@@ -25,7 +25,8 @@ class Triptych(Plot):
         super().__init__(name)
         self._picture = QPixmap()
         self._words = ("", "", "")
-        policy = self.sizePolicy()
+        # Not fixed, or a layout would keep to the height of the hint, whatever the width.
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
 
