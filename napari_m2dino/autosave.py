@@ -17,7 +17,7 @@ from m2dino.errors import StoreError
 from m2dino.tasks import Task
 from qtpy.QtCore import QObject, Signal
 
-from napari_m2dino.background import BackgroundThread
+from napari_m2dino.background import BackgroundThread, send
 from napari_m2dino.errors import explain
 from napari_m2dino.postbox import DraftSave, Item, PostBox, Save, Withdrawal
 
@@ -142,11 +142,6 @@ class Autosave(QObject):
         return self._thread.stop(timeout_s, finish=True)
 
     # -- in the thread -----------------------------------------------------------------------------------------------
-    def _send(self, signal: str, *values: object) -> None:
-        # RuntimeError: the window went while we wrote; the record is on the disk all the same.
-        with contextlib.suppress(RuntimeError):
-            getattr(self, signal).emit(*values)
-
     def _open(self, create: bool = True) -> Store | None:
         if self._store is None or self._store[0] != self.folder:
             if not create and not self.folder.exists():
@@ -168,7 +163,7 @@ class Autosave(QObject):
             work()
         except Exception as error:  # noqa: BLE001 - the boundary of the thread: whatever it is, a person is told
             self._store = None
-            self._send("failed", explain(error, doing))
+            send(self, "failed", explain(error, doing))
 
     def _flush(self) -> None:
         while items := self._box.first():
@@ -180,22 +175,22 @@ class Autosave(QObject):
                 self._store = None
                 if not self._complained:
                     self._complained = True
-                    self._send("failed", f"Not saved yet: {explain(error, 'saving')}")
+                    send(self, "failed", f"Not saved yet: {explain(error, 'saving')}")
                 return
             except Exception as error:  # noqa: BLE001 - the boundary of the thread: trying again would change nothing
                 self._box.done(items)
                 sentence = f"Not saved: {explain(error, 'saving')}"
                 if isinstance(items[0], Save):
-                    self._send("refused", items[0].record, sentence)
+                    send(self, "refused", items[0].record, sentence)
                 else:
-                    self._send("failed", sentence)
+                    send(self, "failed", sentence)
                 continue
             self._box.done(items)
             if self._complained:
                 self._complained = False
-                self._send("recovered")
+                send(self, "recovered")
             if said is not None:
-                self._send("saved", said)
+                send(self, "saved", said)
             if not isinstance(items[0], DraftSave):
                 self._guarded(lambda task=items[0].task: self._count(task), "counting the saved frames")  # type: ignore[misc]
 
@@ -216,9 +211,9 @@ class Autosave(QObject):
             store = self._open(create=False)
             self._known[loop_id, task.id] = 0 if store is None else store.last_number()
             records = [] if store is None else store.records(loop_id=loop_id, task_id=task.id)
-            self._send("tasks", [] if store is None else list(store.tasks().values()))
-            self._send("restored", loop_id, task.id, records)
-            self._send("drafts", loop_id, task.id, [] if store is None else store.drafts(loop_id, task.id))
+            send(self, "tasks", [] if store is None else list(store.tasks().values()))
+            send(self, "restored", loop_id, task.id, records)
+            send(self, "drafts", loop_id, task.id, [] if store is None else store.drafts(loop_id, task.id))
             self._count(task)
 
         self._guarded(work, "reading the saved frames")
@@ -231,7 +226,7 @@ class Autosave(QObject):
                 return
             if news := store.news(loop_id, task.id, known):
                 self._known[loop_id, task.id] = max(one.number for one in news)
-                self._send("news", loop_id, task.id, news)
+                send(self, "news", loop_id, task.id, news)
                 self._count(task)
 
         # Whether the folder can be reached is said where something is to be saved, not every few seconds.
@@ -241,8 +236,8 @@ class Autosave(QObject):
     def _count(self, task: Task) -> None:
         store = self._open(create=False)
         if store is None:
-            self._send("holdings", Holdings(self.folder, task.id, 0, 0, 0))
+            send(self, "holdings", Holdings(self.folder, task.id, 0, 0, 0))
             return
         counts = store.counts(task.id)
         training = counts.edited + counts.accepted
-        self._send("holdings", Holdings(self.folder, task.id, training, counts.loops, counts.rejected))
+        send(self, "holdings", Holdings(self.folder, task.id, training, counts.loops, counts.rejected))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import queue
 import threading
@@ -86,6 +87,24 @@ class BackgroundThread:
             job()
             # While it waits for the next, the thread keeps nothing alive that the last one knew.
             del job
+
+
+def guarded(job: Callable[[], None], trouble: Callable[[Exception], None]) -> Callable[[], None]:
+    """Return a job for the thread that does not raise: what goes wrong is handed to `trouble`, in the thread."""
+
+    def run() -> None:
+        try:
+            job()
+        except Exception as error:  # noqa: BLE001 - the boundary of the thread: whatever it is, a person is told
+            trouble(error)
+
+    return run
+
+
+def send(owner: object, signal: str, *values: object) -> None:
+    """Emit the signal of this name from a thread, unless its owner went with its window meanwhile."""
+    with contextlib.suppress(RuntimeError):
+        getattr(owner, signal).emit(*values)
 
 
 _started: weakref.WeakKeyDictionary[threading.Thread, BackgroundThread] = weakref.WeakKeyDictionary()

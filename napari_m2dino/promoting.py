@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from m2dino.errors import HarmError
 from m2dino.lineage import Lineage, LineModel, keep_aside, promote, read_lineage, roll_back
 from qtpy.QtCore import QObject, Signal
 
-from napari_m2dino.background import BackgroundThread
+from napari_m2dino.background import BackgroundThread, guarded, send
 from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
 
@@ -57,7 +56,7 @@ class Promoting(QObject):
     def refresh(self) -> None:
         """Read the line anew."""
         folder = self.folder()
-        self._do(lambda: self._send("_read", read_lineage(folder), ""), "reading the models")
+        self._do(lambda: send(self, "_read", read_lineage(folder), ""), "reading the models")
 
     def promote(self, file: Path, *, despite_harm: bool = False) -> None:
         """Take a model into use; where the guard speaks against it, `refused` tells, unless `despite_harm` is given."""
@@ -67,10 +66,10 @@ class Promoting(QObject):
             try:
                 line = promote(folder, file, despite_harm=despite_harm)
             except HarmError as error:
-                self._send("_harm", file, error.said)
+                send(self, "_harm", file, error.said)
                 return
             words = f"{file.stem} is in use now; frames that you have not decided on are predicted with it."
-            self._send("_used", line, file, words)
+            send(self, "_used", line, file, words)
 
         self._act(job, "taking the model into use")
 
@@ -79,7 +78,7 @@ class Promoting(QObject):
         folder = self.folder()
 
         def job() -> None:
-            self._send("_read", keep_aside(folder, file), f"{file.stem} is kept aside: it stays in the list of models.")
+            send(self, "_read", keep_aside(folder, file), f"{file.stem} is kept aside: it stays in the list of models.")
 
         self._act(job, "keeping the model aside")
 
@@ -92,7 +91,7 @@ class Promoting(QObject):
             now = line.in_use
             assert now is not None
             words = f"Back to {now.file.stem}; frames that you have not decided on are predicted with it."
-            self._send("_used", line, now.file, words)
+            send(self, "_used", line, now.file, words)
 
         self._act(job, "going back")
 
@@ -103,18 +102,7 @@ class Promoting(QObject):
             self._do(job, doing)
 
     def _do(self, job: Callable[[], None], doing: str) -> None:
-        def guarded() -> None:
-            try:
-                job()
-            except Exception as error:  # noqa: BLE001 - the boundary of the thread: whatever it is, a person is told
-                self._send("_trouble", explain(error, doing))
-
-        self._thread.submit(guarded)
-
-    def _send(self, signal: str, *values: object) -> None:
-        # RuntimeError: the window went meanwhile.
-        with contextlib.suppress(RuntimeError):
-            getattr(self, signal).emit(*values)
+        self._thread.submit(guarded(job, lambda error: send(self, "_trouble", explain(error, doing))))
 
     # -- on the GUI thread -------------------------------------------------------------------------------------------
     def _take(self, line: Lineage, words: str) -> None:

@@ -14,7 +14,7 @@ from m2dino.values import ClassProbabilities
 from qtpy.QtCore import QObject, Signal
 
 from napari_m2dino.autosave import Autosave
-from napari_m2dino.background import BackgroundThread
+from napari_m2dino.background import BackgroundThread, guarded, send
 from napari_m2dino.checkpoints import find_checkpoints
 from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
@@ -84,7 +84,7 @@ class Workshop(QObject):
     def start(self) -> None:
         """Begin to follow the viewer, and look for checkpoints."""
         self.desk.open()
-        self._in_files(lambda: self._send("_units_ready", load()), "loading what napari needs")
+        self._in_files(lambda: send(self, "_units_ready", load()), "loading what napari needs")
         self._look_for_checkpoints()
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ class Workshop(QObject):
                     prefer = used.file
             usable = {one.path for one in found}
             unusable = [path for path in others if path not in usable]
-            self._send("_checkpoints_found", found, problems, (prefer, then, unusable))
+            send(self, "_checkpoints_found", found, problems, (prefer, then, unusable))
 
         self._in_files(job, "looking for checkpoints")
 
@@ -223,15 +223,4 @@ class Workshop(QObject):
         self._look_for_checkpoints(file, words, apply=True)
 
     def _in_files(self, job: Callable[[], None], doing: str) -> None:
-        def guarded() -> None:
-            try:
-                job()
-            except Exception as error:  # noqa: BLE001 - the boundary of the thread: whatever it is, a person is told
-                self._send("_trouble", explain(error, doing))
-
-        self.files.submit(guarded)
-
-    def _send(self, signal: str, *values: object) -> None:
-        # RuntimeError: the window went meanwhile.
-        with contextlib.suppress(RuntimeError):
-            getattr(self, signal).emit(*values)
+        self.files.submit(guarded(job, lambda error: send(self, "_trouble", explain(error, doing))))

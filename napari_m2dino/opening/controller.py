@@ -15,7 +15,7 @@ from m2dino.errors import LoopError
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QDialog, QWidget
 
-from napari_m2dino.background import BackgroundThread
+from napari_m2dino.background import BackgroundThread, guarded, send
 from napari_m2dino.errors import Level, explain
 from napari_m2dino.napari_compat import chosen_in_window
 from napari_m2dino.opening.finding import Choices, Look, Survey, by_choices, in_words, look, survey, worth_telling
@@ -142,9 +142,9 @@ class Opening(QObject):
         self._showing.reset()
         request = self._requests.popleft()
         if isinstance(request, list):
-            self._in_thread(lambda: self._send("_surveyed", survey(request)))
+            self._in_thread(lambda: send(self, "_surveyed", survey(request)))
         else:
-            self._in_thread(lambda: self._send("_looked", [Look(loop.path, loop) for loop in request()]))
+            self._in_thread(lambda: send(self, "_looked", [Look(loop.path, loop) for loop in request()]))
 
     def _take_survey(self, found: Survey) -> None:
         if self._closed:
@@ -166,7 +166,7 @@ class Opening(QObject):
 
     def _look_at(self, paths: Sequence[Path]) -> None:
         known, stop = dict(self._known), self._stop
-        self._in_thread(lambda: self._send("_looked", self._looks_at(paths, known, stop)))
+        self._in_thread(lambda: send(self, "_looked", self._looks_at(paths, known, stop)))
 
     def _looks_at(self, paths: Sequence[Path], known: Mapping[Path, Look], stop: threading.Event) -> list[Look]:
         """Look at every path; in the thread."""
@@ -175,7 +175,7 @@ class Opening(QObject):
             if stop.is_set():
                 break
             if len(paths) > 1:
-                self._send("progressed", f"Reading {len(looks) + 1} of {len(paths)}", len(looks), len(paths))
+                send(self, "progressed", f"Reading {len(looks) + 1} of {len(paths)}", len(looks), len(paths))
             looks.append(self._ready(known.get(path) or look(path), stop))
         return looks
 
@@ -187,7 +187,7 @@ class Opening(QObject):
         def tell(done: int, total: int, text: str) -> None:
             # In thousandths: Qt's bars count in 32 bits.
             part = 1000 * done // max(total, 1)
-            self._send("progressed", f"{text}: {part // 10} %", part, 1000)
+            send(self, "progressed", f"{text}: {part // 10} %", part, 1000)
 
         try:
             found.loop.prepare(tell, stop.is_set)
@@ -213,8 +213,8 @@ class Opening(QObject):
                 self._show(looks)
                 return
             self._in_thread(
-                lambda: self._send(
-                    "_answered", [self._ready(_with_axis(one, answers.get(one.path)), stop) for one in looks]
+                lambda: send(
+                    self, "_answered", [self._ready(_with_axis(one, answers.get(one.path)), stop) for one in looks]
                 )
             )
             return
@@ -270,24 +270,13 @@ class Opening(QObject):
         dialog.open()
 
     def _in_thread(self, job: Callable[[], None]) -> None:
-        def guarded() -> None:
-            try:
-                job()
-            except Exception as error:  # noqa: BLE001 - the boundary of the thread: whatever it is, a person is told
-                self._send("_failed", explain(error, "opening a loop"))
-
-        self._thread.submit(guarded)
+        self._thread.submit(guarded(job, lambda error: send(self, "_failed", explain(error, "opening a loop"))))
 
     def _give_up(self, sentence: str) -> None:
         if self._closed:
             return
         self._problems.append(sentence)
         self._end()
-
-    def _send(self, signal: str, *values: object) -> None:
-        # RuntimeError: the window went meanwhile.
-        with contextlib.suppress(RuntimeError):
-            getattr(self, signal).emit(*values)
 
 
 def _with_axis(one: Look, axis: str | None) -> Look:

@@ -12,6 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from m2dino.data.joining import Joined
 from m2dino.data.rows import Row
 from m2dino.data.same_bytes import same_bytes
 
@@ -24,28 +25,16 @@ def subjects(rows: Sequence[Row]) -> list[str]:
     MissingFileError
         An image has gone since the rows were read.
     """
-    parent: dict[str, str] = {}
-
-    def root_of(key: str) -> str:
-        parent.setdefault(key, key)
-        while parent[key] != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    def join(one: str, other: str) -> None:
-        low, high = sorted((root_of(one), root_of(other)))
-        parent[high] = low
-
+    joined = Joined()
     names = same_bytes(row.image for row in rows)
     for row in rows:
-        join(f"group {row.group}", f"image {names[row.image]}")
+        joined.join(f"group {row.group}", f"image {names[row.image]}")
     members: dict[str, str] = {}
     for row in rows:
         # The component is named by its smallest group, a name that does not depend on where the data lies.
-        root, group = root_of(f"group {row.group}"), row.group
+        root, group = joined.root(f"group {row.group}"), row.group
         members[root] = min(members.get(root, group), group)
-    return [members[root_of(f"group {row.group}")] for row in rows]
+    return [members[joined.root(f"group {row.group}")] for row in rows]
 
 
 def split(rows: Sequence[Row], val_fraction: float, seed: int) -> tuple[list[Row], list[Row]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skimage.measure import EllipseModel, find_contours
 
 from m2dino.data.letterbox import Letterbox
+from m2dino.scoring.masks import pixel_dice
 
 AGREEMENT = 0.85
 """Least Dice of ellipse and mask: what is no ellipse, or is two, stays as the network drew it. Our choice."""
@@ -41,7 +42,7 @@ def as_ellipse(labels: NDArray[np.uint8], difference: NDArray[np.float32], box: 
     if not fit:
         return labels
     ellipse = _drawn((fit.center[1], fit.center[0]), fit.axis_lengths, fit.theta, labels.shape)
-    return ellipse if _dice(ellipse, labels) >= AGREEMENT else labels
+    return ellipse if pixel_dice(ellipse > 0, labels > 0) >= AGREEMENT else labels
 
 
 def _largest_outline(difference: NDArray[np.float32]) -> NDArray[np.float64] | None:
@@ -65,8 +66,3 @@ def _drawn(
     along, across = x * np.cos(theta) + y * np.sin(theta), y * np.cos(theta) - x * np.sin(theta)
     inside = (along / axes[0]) ** 2 + (across / axes[1]) ** 2 <= 1
     return np.asarray(inside, dtype=np.uint8)
-
-
-def _dice(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    total = int(np.count_nonzero(one)) + int(np.count_nonzero(other))
-    return 2 * int(np.count_nonzero(one & other)) / total if total else 0.0

@@ -12,6 +12,8 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 
+from m2dino.data.joining import Joined
+
 Key = tuple[str, int]
 SHARE = 0.2
 UNITS_NEEDED = 3
@@ -28,23 +30,12 @@ def units_of(groups: Iterable[tuple[str, str]]) -> dict[str, str]:
         Loop id and subject, as often as they occur together; the subject is empty, or the loop's own id, where none is
         known.
     """
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        parent.setdefault(name, name)
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    loops = set()
+    joined, loops = Joined(), set()
     for loop_id, subject in groups:
         loops.add(loop_id)
-        mine = root(f"loop {loop_id}")
         if subject and subject != loop_id:
-            other = root(f"subject {subject}")
-            parent[max(mine, other)] = min(mine, other)
-    return {loop_id: root(f"loop {loop_id}") for loop_id in loops}
+            joined.join(f"loop {loop_id}", f"subject {subject}")
+    return {loop_id: joined.root(f"loop {loop_id}") for loop_id in loops}
 
 
 def assign(frames: Iterable[Key], fixed: Mapping[Key, bool], units: Mapping[str, str] | None = None) -> dict[Key, bool]:
