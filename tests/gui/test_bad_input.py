@@ -43,28 +43,51 @@ def full_disk() -> Iterator[None]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on file sizes to set")
+@pytest.mark.parametrize("begun", [False, True], ids=["new folder", "folder begun"])
 def test_a_full_disk_is_told_once_work_goes_on_and_saving_resumes_by_itself(
-    echo_dock: M2DinoDock, hand: Any, dataset: Path
+    echo_dock: M2DinoDock, hand: Any, dataset: Path, open_dock: Callable[[], M2DinoDock], begun: bool
 ) -> None:
     dock, desk, autosave = echo_dock, echo_dock.workshop.desk, echo_dock.workshop.autosave
     hand.predict_all(dock)
+    if begun:
+        desk.go_to(0)
+        hand.click(dock.review.accept)
+        hand.all_saved(dock)
     hand.qtbot.wait(300)
     told = told_by(dock)
     with full_disk():
         desk.go_to(1)
         hand.click(dock.review.accept)
-        hand.paint(dock, 4, 60, 80)
+        layer = desk.result.layer
+        hand.paint(dock, 4, 60, 80, 1 - layer.data[4, 60, 80])
+        painted = layer.data[4].copy()
         desk.go_to(2)
         hand.click(dock.review.accept)
         hand.qtbot.waitUntil(lambda: autosave.waiting == 2, timeout=10_000)
         hand.qtbot.wait(1000)
         assert len([message for message in told if "Not saved yet" in message.text]) == 1, told
         assert desk.session.state(1) is FrameState.ACCEPTED
+        assert desk.session.state(4) is FrameState.CHANGED
+        assert np.array_equal(layer.data[4], painted)
+        assert autosave.unkept > 2, "what is painted and not accepted waits too"
     hand.qtbot.waitUntil(lambda: autosave.unkept == 0, timeout=25_000)
     hand.all_saved(dock)
     with Store.open(dataset) as store:
-        assert [record.frame for record in store.records()] == [1, 2]
+        assert [record.frame for record in store.records()] == ([0, 1, 2] if begun else [1, 2])
+        drawn = [draft for draft in store.drafts(desk.loop.identity, desk.task.id) if draft.content is not None]
+        assert [draft.frame for draft in drawn] == [4]
         assert store.check() == []
+    desk.go_to(7)
+    hand.qtbot.wait(1000)  # where the session stands is written down
+    dock.viewer.close()
+
+    second = open_dock()
+    hand.click(second.resume.go)
+    desk = second.workshop.desk
+    hand.qtbot.waitUntil(lambda: desk.session is not None and 4 in desk.session.unsaved(), timeout=20_000)
+    assert np.array_equal(desk.result.layer.data[4], painted)
+    assert desk.session.state(4) is FrameState.CHANGED
+    assert desk.session.state(2) is FrameState.ACCEPTED
 
 
 def test_a_folder_of_a_newer_version_is_left_alone_and_another_can_be_chosen(
