@@ -116,6 +116,20 @@ def keypoints_from_points(coordinates: ArrayLike, names: Sequence[str], frame: i
     return Keypoints(points)
 
 
+def outside(value: Keypoints, height: int, width: int, task: Task) -> list[str]:
+    """Return the names of the points that lie outside an image of height x width px."""
+    with np.errstate(invalid="ignore"):
+        inside = ((value.points >= -0.5) & (value.points <= (height - 0.5, width - 0.5))).all(axis=1)
+    away = ~(inside | np.isnan(value.points[:, 0]))  # not visible is not outside
+    return [name for name, out in zip(task.label_names, away, strict=True) if out]
+
+
+def off_the_loop(times: ArrayLike, frames: int) -> NDArray[np.intp]:
+    """Return the indices of those times that round to no frame of a loop of `frames`."""
+    found = np.rint(np.asarray(times, dtype=np.float64))
+    return np.flatnonzero(~((found >= 0) & (found < frames)))
+
+
 def free_name(names_on_frame: Iterable[str], task: Task) -> str | None:
     """Return the first point of the task that is not yet placed on the frame; None if all are."""
     taken = set(names_on_frame)

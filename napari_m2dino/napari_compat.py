@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QWidget
 
@@ -26,6 +26,16 @@ def forget_undo(layer: Labels) -> None:
     layer.editable = False
     layer.editable = True
     layer.mode = mode
+
+
+def measure_anew(layer: Layer) -> None:
+    """Have the viewer look anew at how far a layer extends, and so how long its sliders are.
+
+    Shapes that are removed leave the sliders as long as they had made them: napari 0.9 keeps the extent it has worked
+    out, and has no event of its own for it. That of the scale does it.
+    """
+    layer.refresh()
+    layer.events.scale()
 
 
 def current_frame(viewer: Viewer, frames: int) -> int:

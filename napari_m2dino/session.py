@@ -19,10 +19,10 @@ from m2dino.data.records import Fate, Record
 from m2dino.errors import UsageError
 from m2dino.queueing.jumps import Shape, shape_of
 from m2dino.tasks import Task
-from m2dino.values import Box, Prediction, Value
+from m2dino.values import Box, Keypoints, Prediction, Value
 from psygnal import Signal
 
-from napari_m2dino.layers import is_blank, same_value
+from napari_m2dino.layers import is_blank, outside, same_value
 from napari_m2dino.packed import Packed, PackedPrediction, pack, unpack
 
 if TYPE_CHECKING:
@@ -217,17 +217,29 @@ class LoopSession:
         Raises
         ------
         UsageError
-            There is nothing on the frame to accept.
+            There is nothing on the frame to accept, or it lies outside the image.
         """
         proposal = self.proposal(frame)
         if current is None or (proposal is None and is_blank(current)):
             raise UsageError(f"Frame {frame} has no label yet: predict it, or draw one, before accepting.")
         if isinstance(current, Box) and (current.y_max - current.y_min < 1 or current.x_max - current.x_min < 1):
             raise UsageError(f"The box on frame {frame} is thinner than a pixel or outside the image: draw it again.")
+        self._refuse_outside(frame, current)
         if proposal is not None and same_value(current, proposal.value):
             # The proposal itself, not the layer's copy of it in single precision.
             return self._record(frame, "accepted", proposal.value, proposal)
         return self._record(frame, "edited", current, proposal)
+
+    def _refuse_outside(self, frame: int, current: Value) -> None:
+        if not isinstance(current, Keypoints):
+            return
+        if names := outside(current, self.loop.height, self.loop.width, self.task):
+            what, it = ("point", "it") if len(names) == 1 else ("points", "them")
+            lie = "lies" if len(names) == 1 else "lie"
+            raise UsageError(
+                f"The {what} {', '.join(names)} {lie} outside the image on frame {frame}: drag {it} back in, or mark "
+                f"{it} as not visible."
+            )
 
     def reject(self, frame: int) -> Record:
         """Return the record of rejecting a frame."""

@@ -52,7 +52,9 @@ class Hand:
         before = layer.data[frame].copy()
         layer.brush_size = size
         layer.paint((frame, y, x), label)
-        assert not np.array_equal(layer.data[frame], before), f"all of the dab on frame {frame} has label {label} already"
+        assert not np.array_equal(layer.data[frame], before), (
+            f"all of the dab on frame {frame} has label {label} already"
+        )
         self.qtbot.wait(100)
 
     def all_saved(self, dock: M2DinoDock) -> None:
