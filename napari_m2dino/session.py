@@ -23,6 +23,7 @@ from m2dino.values import Box, Keypoints, Prediction, Value
 from psygnal import Signal
 
 from napari_m2dino.layers import is_blank, outside, same_value
+from napari_m2dino.origins import Origin, origin_of
 from napari_m2dino.packed import Packed, PackedPrediction, pack, unpack
 
 if TYPE_CHECKING:
@@ -160,6 +161,10 @@ class LoopSession:
         """Return who made the proposal of a frame: the id of a model, or one of `origins`; empty without a proposal."""
         packed = self._proposals.get(frame)
         return packed.model_id if packed else ""
+
+    def is_by_hand(self, frame: int) -> bool:
+        """Whether the proposal of a frame was carried, filled in or imported, and so comes of a person's work."""
+        return origin_of(self.maker(frame)) is not Origin.MODEL
 
     # -- states ------------------------------------------------------------------------------------------------------
     def state(self, frame: int) -> FrameState:
