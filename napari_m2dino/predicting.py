@@ -135,7 +135,7 @@ class Predicting(QObject):
                 insight, shape = told
                 result.session.note_shape(frame, shape)
                 if insight is not None:
-                    result.session.insights[frame] = insight
+                    result.session.note_insight(insight)
         self.changed.emit()
         if result is self.desk.result:
             self.arrived.emit()

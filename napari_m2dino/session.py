@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import numpy as np
 from m2dino.cine.loop import CineLoop
 from m2dino.data.cropping import Region, image_region
 from m2dino.data.drafts import Content
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 IDLE_S = 60.0
 """Longest stretch on one frame that counts as work: beyond it the person has left the desk."""
+
+
+SAME_LOOK = 0.02
+"""Distance of two features of one frame, both of length 1, up to which the same network has made them: rounding."""
 
 
 class FrameState(Enum):
@@ -116,6 +121,7 @@ class LoopSession:
         self._unsaved: set[int] = set()
         self._contents: dict[int, Content] = {}
         self._shapes: dict[int, tuple[object, Shape]] = {}
+        self._drawn_shapes: dict[int, Shape] = {}
         self.insights: dict[int, Insight] = {}
         self._seconds: dict[int, float] = {}
         self._watched: tuple[int, float] | None = None
@@ -145,7 +151,9 @@ class LoopSession:
         self._shapes[frame] = (self._proposals.get(frame), shape)
 
     def shape(self, frame: int) -> Shape | None:
-        """Return what was decided on a frame, or else proposed, in a few numbers; None where nothing was."""
+        """Return what is drawn on a frame, else decided on, else proposed, in a few numbers; None where nothing is."""
+        if frame in self._unsaved:
+            return self._drawn_shapes.get(frame)
         decision = self._decisions.get(frame)
         source = decision if decision and decision.packed is not None else self._proposals.get(frame)
         if source is None:
@@ -156,6 +164,21 @@ class LoopSession:
             assert value is not None
             known = self._shapes[frame] = (source, shape_of(value))
         return known[1]
+
+    def note_insight(self, insight: Insight) -> None:
+        """Take note of what the network has shown of a frame.
+
+        What is known of the other frames goes where it cannot be compared with it: another network, or the same one
+        shown another part of the picture, sees the same frame otherwise.
+        """
+        known = self.insights.get(insight.frame) or next(iter(self.insights.values()), None)
+        if known is not None:
+            far = known.features.shape != insight.features.shape or (
+                known.frame == insight.frame and np.linalg.norm(known.features - insight.features) > SAME_LOOK
+            )
+            if far:
+                self.insights.clear()
+        self.insights[insight.frame] = insight
 
     def maker(self, frame: int) -> str:
         """Return who made the proposal of a frame: the id of a model, or one of `origins`; empty without a proposal."""
@@ -185,6 +208,10 @@ class LoopSession:
         was = self.state(frame)
         if self._differs(frame, current):
             self._unsaved.add(frame)
+            if current is not None:
+                self._drawn_shapes[frame] = shape_of(current)
+            else:
+                self._drawn_shapes.pop(frame, None)
         else:
             self._set_aside(frame)
         now = self.state(frame)
@@ -195,6 +222,7 @@ class LoopSession:
     def mark_changed(self, frame: int) -> None:
         """Take note that something stands on the frame that is no value yet, such as a second box."""
         self._unsaved.add(frame)
+        self._drawn_shapes.pop(frame, None)
         self.changed.emit(frame)
 
     def is_protected(self, frame: int, current: Value | None) -> bool:
@@ -334,6 +362,7 @@ class LoopSession:
     def _set_aside(self, frame: int) -> None:
         self._unsaved.discard(frame)
         self._contents.pop(frame, None)
+        self._drawn_shapes.pop(frame, None)
 
     # -- time --------------------------------------------------------------------------------------------------------
     def watch(self, frame: int | None, now: float | None = None) -> None:

@@ -153,7 +153,8 @@ class ReviewSection(Section):
         self.tally.say(counts.sentence())
         state = states[frame]
         origin = in_words(session.maker(frame)) if state is FrameState.PROPOSED else ""
-        sure = "" if confidences[frame] is None or origin else f" · confidence {confidences[frame]:.2f}"
+        known = confidences[frame] is not None and not session.is_by_hand(frame)
+        sure = f" · confidence {confidences[frame]:.2f}" if known else ""
         word = "no label yet" if state is FrameState.BLANK else origin or state.value
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
         self.why.say(self.reviewing.queue.why(frame))
