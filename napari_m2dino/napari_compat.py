@@ -160,6 +160,17 @@ def frame_sliders(window: QWidget) -> list[Any]:
     return [slider for slider in window.findChildren(QtDimSliderWidget) if slider.axis == 0]
 
 
+def unclip_frame_numbers(window: QWidget) -> None:
+    """See to it that the numbers beside the sliders of a napari window can be read whole.
+
+    napari sets their width by the text alone, and its style then pads them: the last digit is cut.
+    """
+    from qtpy.QtWidgets import QLabel
+
+    for label in window.findChildren(QLabel, "slice_label"):
+        label.setStyleSheet("padding: 0px; margin: 0px;")
+
+
 def default_frame_rate() -> float:
     """Return the playback rate of napari's settings, frames a second."""
     from napari.settings import get_settings

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QLabel, QMainWindow, QWidget
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.loop_facts import frame_rate, frame_words
-from napari_m2dino.napari_compat import default_frame_rate, frame_sliders
+from napari_m2dino.napari_compat import default_frame_rate, frame_sliders, unclip_frame_numbers
 
 
 class FrameStatus:
@@ -65,6 +65,8 @@ class FrameStatus:
 
     def _sliders_changed(self, _event: object) -> None:
         # napari makes sliders anew when the number of axes changes.
+        if (window := self._window()) is not None:
+            unclip_frame_numbers(window)
         if self._rate_set is not None:
             self._play_at(self._rate_set)
 
@@ -86,3 +88,4 @@ class FrameStatus:
         if parent is not None and bar is not None:
             self._window = ref(parent)
             bar.addPermanentWidget(self.label)
+            unclip_frame_numbers(parent)
