@@ -163,12 +163,15 @@ def frame_sliders(window: QWidget) -> list[Any]:
 def unclip_frame_numbers(window: QWidget) -> None:
     """See to it that the numbers beside the sliders of a napari window can be read whole.
 
-    napari sets their width by the text alone, and its style then pads them: the last digit is cut.
+    napari sets their width by the text alone, and its style then pads them: the last digit is cut. Another theme sets
+    a least width of its own, to which a narrow window squeezes them.
     """
-    from qtpy.QtWidgets import QLabel
+    from qtpy.QtWidgets import QLabel, QLineEdit
 
     for label in window.findChildren(QLabel, "slice_label"):
         label.setStyleSheet("padding: 0px; margin: 0px;")
+    for field in window.findChildren(QLineEdit, "slice_label"):
+        field.setMinimumWidth(field.maximumWidth())
 
 
 def default_frame_rate() -> float:

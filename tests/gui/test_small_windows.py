@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from qtpy.QtCore import QPoint
-from qtpy.QtWidgets import QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton, QWidget
 
 from napari_m2dino.napari_compat import main_window
 from napari_m2dino.widgets.dock import M2DinoDock
@@ -58,7 +58,11 @@ def test_nothing_is_cut_off_at_the_side_and_everything_can_be_scrolled_to(
 def test_the_frame_numbers_beside_the_slider_are_whole(echo_dock: M2DinoDock, hand: Any) -> None:
     window = main_window(echo_dock.viewer)
     assert window is not None
-    hand.qtbot.wait(200)
+    echo_dock.viewer.theme = "light"
+    window.resize(900, 700)
+    hand.qtbot.wait(300)
+    field = next(one for one in window.findChildren(QLineEdit, "slice_label") if one.isVisible())
+    assert field.fontMetrics().horizontalAdvance("29") + 4 <= field.width(), "2 px on either side are Qt's own"
     shown = [label for label in window.findChildren(QLabel, "slice_label") if label.isVisible()]
     assert [label.text() for label in shown] == ["29"]
     assert all(label.sizeHint().width() <= label.width() for label in shown)
