@@ -46,6 +46,7 @@ class Arm:
     start: Literal["random"] | Objective = "random"
     coarse: float = 0.0
     decoder_width: int = 64
+    deep: float = 0.0
     image_size: int = 128
     weights: Path | None = None
 
@@ -62,11 +63,12 @@ class Arm:
             "start": self.start,
             "coarse": self.coarse,
             "decoder_width": self.decoder_width,
+            "deep": self.deep,
             "image_size": self.image_size,
         }
 
     def settings(self, settings: TrainSettings) -> TrainSettings:
-        return replace(settings, coarse=self.coarse)
+        return replace(settings, coarse=self.coarse, losses=replace(settings.losses, deep=self.deep))
 
     def build(self, tasks: Iterable[Task], ema: float = 0.998) -> tuple[M2Dino, str]:
         """Return the network as it starts, and whose weights it starts from."""
@@ -99,6 +101,7 @@ ARMS = {
         Arm("two-experts", top_k=1, experts=2),
         Arm("wide-decoder", decoder_width=128),
         Arm("coarse", coarse=0.5),
+        Arm("deep", deep=0.5),
     )
 }
 
