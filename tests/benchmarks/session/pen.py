@@ -1,4 +1,4 @@
-"""A pen on the real canvas: mouse events put into Qt's queue one by one, so that the event loop takes them as a person's."""
+"""A pen on the real canvas: mouse events put into Qt's queue one by one, and taken from there as a person's are."""
 
 from __future__ import annotations
 
@@ -31,9 +31,18 @@ class Pen:
             self._post(QEvent.Type.MouseMove, place, Qt.MouseButton.LeftButton)
         self._post(QEvent.Type.MouseButtonRelease, places[-1], Qt.MouseButton.LeftButton)
 
-    def press(self, key: Qt.Key) -> None:
+    def click_at(self, y: float, x: float) -> None:
+        """Click on the image."""
+        self.stroke([(y, x)])
+
+    def on_screen(self, y: float, x: float) -> tuple[float, float]:
+        """Return where a pixel of the image is on the canvas, (y, x) in pixels of the screen."""
+        place = self._hand._on_canvas(y, x)
+        return place.y(), place.x()
+
+    def press(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         """Press a key on the image."""
-        QTimer.singleShot(0, lambda: QTest.keyClick(self.canvas, key))  # type: ignore[call-overload]  # wrong stubs
+        QTimer.singleShot(0, lambda: QTest.keyClick(self.canvas, key, modifier))  # type: ignore[call-overload]  # wrong stubs
         self._watch.turn()
 
     def click(self, button: QPushButton) -> None:
