@@ -31,8 +31,9 @@ def main() -> int:
     out: Path = arguments.out.resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    # The tour must not touch the user's own dataset.
+    # The tour must not touch the user's own dataset, nor where they left off.
     os.environ["M2DINO_DATASET"] = str(out / "dataset")
+    os.environ["M2DINO_STATE"] = str(out / "state")
 
     from napari_m2dino.launch import open_window
 

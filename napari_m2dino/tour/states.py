@@ -70,6 +70,7 @@ class States:
             result.layer.data[8, 20:60, 20:60] = 0
         dock.measure.arrow.setChecked(True)
         hand.pause(1.5)
+        dock.area.ensureWidgetVisible(dock.measure)
         yield "measured"
         dock.measure.arrow.setChecked(False)
 
