@@ -1,7 +1,7 @@
 """What does a labelled frame cost a person, with and without prediction, queue and carrying?
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_session.py [FRAMES MASKS] [--task carotid_artery] [--bar 0.95]
-        [--arms "all by hand,prediction"] [-o FILE.json]
+        [--arms "all by hand;prediction, queue"] [-o FILE.json]
 
 on a screen, real or virtual. FRAMES is anything that opens as a loop, MASKS a folder with one PNG of class indices a
 frame, in the same order; without them it is the sample loop of the carotid artery. A simulated person drives the real
@@ -44,7 +44,7 @@ def main() -> None:
         one_arm(given)
     found = []
     for arm in ARMS:
-        if given.arms and arm.name not in given.arms.split(","):
+        if given.arms and arm.name not in given.arms.split(";"):
             continue
         with tempfile.TemporaryDirectory() as name:
             homes = {f"XDG_{kind}_HOME": name for kind in ("CONFIG", "DATA", "STATE")}
@@ -71,7 +71,7 @@ def one_arm(given: argparse.Namespace) -> None:
 def table(found: list[dict[str, Any]], bar: float) -> list[str]:
     """Return the lines of a table of arms, and of one on what the queue spares."""
     lines = [
-        "| arm | actions a frame | strokes | corners | person, s a frame | waiting | corrected | Dice found | left | least |",
+        "| arm | actions a frame | strokes | corners | person, s a frame | waits, s | corrected | found | left | least |",
         "|---" * 10 + "|",
     ]
     for one in found:

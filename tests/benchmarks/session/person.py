@@ -102,14 +102,15 @@ class Person:
                 return
             missing, surplus = truth & ~current, current & ~truth
             inside = bool(missing.sum() >= surplus.sum())
-            radius = self._brush(truth)
-            ways = strokes(truth, missing if inside else surplus, radius, inside)
+            ways = strokes(truth, missing if inside else surplus, self._brush(truth), inside)
             if not ways:
-                return
+                break  # it lies deeper than the brush reaches along the edge
             self._use(PAINT if inside else ERASE)
             self._stroke(ways[0])
             if np.array_equal(self.value(frame), current):
-                return
+                break
+        if dice(self.value(frame), self.truth[frame]) < self.bar:
+            self._draw(frame)
 
     def _draw(self, frame: int) -> None:
         """Draw the structure as polygons; what is there is wiped off with the widest brush first."""
