@@ -71,7 +71,7 @@ def one_arm(given: argparse.Namespace) -> None:
 def table(found: list[dict[str, Any]], bar: float) -> list[str]:
     """Return the lines of a table of arms, and of one on what the queue spares."""
     lines = [
-        "| arm | actions a frame | strokes | corners | person, s a frame | waits, s | corrected | found | left | least |",
+        "| arm | actions a frame | strokes | corners | seconds | waits | corrected | found | left | least |",
         "|---" * 10 + "|",
     ]
     for one in found:
