@@ -39,7 +39,8 @@ def test_every_station_is_reached(tmp_path: Path, checkpoint: Path) -> None:
 
 @pytest.mark.timeout(700)
 def test_every_state_of_the_dock_is_pictured_in_both_themes(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "napari_m2dino.tour", "--states", "--theme", "both", "--out", str(tmp_path / "tour")]
+    words = ["-m", "napari_m2dino.tour", "--states", "--theme", "both", "--out", str(tmp_path / "tour")]
+    command = [sys.executable, *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     dark, light = (sorted((tmp_path / "tour").glob(f"*-{theme}.png")) for theme in ("dark", "light"))
