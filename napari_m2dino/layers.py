@@ -38,10 +38,15 @@ def mask_from_labels(frame_labels: ArrayLike, task: Task) -> Mask:
     worst = int(array.max(initial=0)) if int(array.min(initial=0)) >= 0 else int(array.min(initial=0))
     if not 0 <= worst < task.num_classes:
         raise UsageError(
-            f"Label {worst} is painted on this frame, but {task.title} has only the labels 1 to "
-            f"{task.num_classes - 1}: repaint it with one of them."
+            f"Label {worst} is painted on this frame, but {task.title} has only {labels_in_words(task)}: repaint it."
         )
     return Mask(array)
+
+
+def labels_in_words(task: Task) -> str:
+    """Return which labels can be painted for a task."""
+    last = task.num_classes - 1
+    return "the label 1" if last == 1 else f"the labels 1 to {last}"
 
 
 def labels_from_mask(mask: Mask) -> NDArray[np.uint8]:

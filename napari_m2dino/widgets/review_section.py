@@ -158,7 +158,9 @@ class ReviewSection(Section):
         word = "no label yet" if state is FrameState.BLANK else origin or state.value
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
         self.why.say(self.reviewing.queue.why(frame))
-        self.frame.setStyleSheet(f"color: {ORIGIN_COLOUR if origin else STATE_COLOURS[state.value]};")
+        # The colour beside the words, not of them: on a light window they could hardly be read.
+        shade = ORIGIN_COLOUR if origin else STATE_COLOURS[state.value]
+        self.frame.setStyleSheet(f"border-left: 5px solid {shade}; padding-left: 6px;")
         self.chips.mark()
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)
