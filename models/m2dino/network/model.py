@@ -158,8 +158,11 @@ class M2Dino(nn.Module):
         if self.tasks[task_id].type != "classification":
             maps = [tap.transpose(1, 2).unflatten(2, grid) for tap in encoded.taps]
             decoder = self.own_decoders[key] if self.has_own_decoder(task_id) else self.decoder
-            assert isinstance(decoder, Decoder)
-            levels = decoder.levels(maps, encoded.detail)[0 if coarser else -1 :]
+            if coarser:
+                assert isinstance(decoder, Decoder)
+                levels = decoder.levels(maps, encoded.detail)
+            else:
+                levels = [decoder(maps, encoded.detail)]
         return [self.heads[key](Features(encoded.tokens, dense)) for dense in levels]
 
     def from_prefix(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> Output:

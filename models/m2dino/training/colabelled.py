@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from torch import Tensor, nn
 
+from m2dino.network.backbone import Prefix
 from m2dino.network.heads import Output
 from m2dino.network.model import M2Dino
+
+T = TypeVar("T")
 
 
 class SharedForward(nn.Module):
@@ -19,9 +23,7 @@ class SharedForward(nn.Module):
 
     def forward(self, images: Tensor, task_ids: Iterable[str]) -> dict[str, Output]:
         """Predict tasks for uint8 images (B, 3, S, S)."""
-        grid = (images.shape[-2] // 16, images.shape[-1] // 16)
-        prefix = self.net.prefix(self.net.normalise(images))
-        return {task_id: self.net.from_prefix(prefix, grid, task_id) for task_id in task_ids}
+        return _of_each(self.net, images, task_ids, self.net.from_prefix)
 
 
 class DeepForward(nn.Module):
@@ -36,11 +38,17 @@ class DeepForward(nn.Module):
 
     def forward(self, images: Tensor, task_ids: Iterable[str]) -> dict[str, list[Output]]:
         """Predict tasks for uint8 images (B, 3, S, S): each coarse to fine, the last is the network's answer."""
-        grid = (images.shape[-2] // 16, images.shape[-1] // 16)
-        prefix = self.net.prefix(self.net.normalise(images))
-        if not self.coarser:
-            return {task_id: [self.net.from_prefix(prefix, grid, task_id)] for task_id in task_ids}
-        return {
-            task_id: self.net.answers(self.net.encode(prefix, grid, task_id), grid, task_id, coarser=True)
-            for task_id in task_ids
-        }
+        return _of_each(self.net, images, task_ids, self._outputs)
+
+    def _outputs(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> list[Output]:
+        if self.coarser:
+            return self.net.answers(self.net.encode(prefix, grid, task_id), grid, task_id, coarser=True)
+        return [self.net.from_prefix(prefix, grid, task_id)]
+
+
+def _of_each(
+    net: M2Dino, images: Tensor, task_ids: Iterable[str], finish: Callable[[Prefix, tuple[int, int], str], T]
+) -> dict[str, T]:
+    grid = (images.shape[-2] // 16, images.shape[-1] // 16)
+    prefix = net.prefix(net.normalise(images))
+    return {task_id: finish(prefix, grid, task_id) for task_id in task_ids}
