@@ -106,9 +106,10 @@ def _reason(session: LoopSession, frame: int, order: str, jump: Jump | None, apa
     if order == "entropy":
         return f"experts divided by {session.insights[frame].entropy:.2f} of 1"
     if order == "diversity":
-        if not _decided(session) and frame == next(iter(apart)):
+        decided = _decided(session)
+        if not decided and frame == next(iter(apart)):
             return "looks most like the loop as a whole"
-        others = "the frames decided on and those" if _decided(session) else "those"
+        others = "the frames decided on and those" if decided else "those"
         return f"differs by {apart[frame]:.3f} from {others} before it in the queue"
     if order == "random":
         return "drawn at random"

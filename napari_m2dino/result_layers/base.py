@@ -124,6 +124,9 @@ class ResultLayer(ABC):
             **geometry(self.loop),
         }
 
+    def square_up(self, frame: int) -> None:  # noqa: B027 - most kinds show their value as it is
+        """See to it that a frame shows just what its value says, where a person may have drawn it otherwise."""
+
     def _not_here(self, times: Sequence[float]) -> None:
         """Say that what was just put on frames that the loop does not have is taken off."""
         where = f"frame {round(times[0])}" if len(times) == 1 else f"{len(times)} frames"

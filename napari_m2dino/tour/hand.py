@@ -75,13 +75,17 @@ class Hand:
 
     def paint(self, points: list[tuple[float, float]]) -> None:
         """Drag the mouse through points (y, x), in pixels of the image, with the tool that is chosen."""
-        canvas, places = self.canvas(), [self._on_canvas(y, x) for y, x in points]
-        self._mouse(canvas, QEvent.Type.MouseMove, places[0], Qt.MouseButton.NoButton)
-        self._mouse(canvas, QEvent.Type.MouseButtonPress, places[0], Qt.MouseButton.LeftButton)
+        canvas, places = self.canvas(), [self.on_canvas(y, x) for y, x in points]
+
+        def mouse(kind: QEvent.Type, place: QPoint, held: Qt.MouseButton) -> None:
+            QApplication.sendEvent(canvas, mouse_event(canvas, kind, place, held))
+
+        mouse(QEvent.Type.MouseMove, places[0], Qt.MouseButton.NoButton)
+        mouse(QEvent.Type.MouseButtonPress, places[0], Qt.MouseButton.LeftButton)
         for place in places[1:]:
-            self._mouse(canvas, QEvent.Type.MouseMove, place, Qt.MouseButton.LeftButton)
+            mouse(QEvent.Type.MouseMove, place, Qt.MouseButton.LeftButton)
             QApplication.processEvents()
-        self._mouse(canvas, QEvent.Type.MouseButtonRelease, places[-1], Qt.MouseButton.LeftButton)
+        mouse(QEvent.Type.MouseButtonRelease, places[-1], Qt.MouseButton.LeftButton)
         self.pause(0.2)
 
     def canvas(self) -> QWidget:
@@ -93,23 +97,18 @@ class Hand:
             raise TourError("the window has no canvas")
         return found[0]
 
-    def _on_canvas(self, y: float, x: float) -> QPoint:
+    def on_canvas(self, y: float, x: float) -> QPoint:
+        """Return where a pixel of the image is on the canvas."""
         canvas, camera = self.canvas(), self.viewer.camera
         scale = self.viewer.layers[0].scale
         down = (y * scale[-2] - camera.center[-2]) * camera.zoom + canvas.height() / 2
         right = (x * scale[-1] - camera.center[-1]) * camera.zoom + canvas.width() / 2
         return QPoint(round(right), round(down))
 
-    @staticmethod
-    def _mouse(canvas: QWidget, kind: QEvent.Type, place: QPoint, held: Qt.MouseButton) -> None:
-        which = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else Qt.MouseButton.LeftButton
-        buttons = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseButtonRelease else held
-        event = QMouseEvent(
-            kind,
-            QPointF(place),
-            QPointF(canvas.mapToGlobal(place)),
-            which,
-            buttons,
-            Qt.KeyboardModifier.NoModifier,
-        )
-        QApplication.sendEvent(canvas, event)
+
+def mouse_event(canvas: QWidget, kind: QEvent.Type, place: QPoint, held: Qt.MouseButton) -> QMouseEvent:
+    """Return what Qt says of the left button at a place of the canvas; `held` is what is pressed meanwhile."""
+    which = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else Qt.MouseButton.LeftButton
+    buttons = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseButtonRelease else held
+    on_screen = QPointF(canvas.mapToGlobal(place))
+    return QMouseEvent(kind, QPointF(place), on_screen, which, buttons, Qt.KeyboardModifier.NoModifier)

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 from qtpy.QtCore import Qt
 
-from napari_m2dino.launch import open_window
 from napari_m2dino.tour.hand import Hand
+from tests.benchmarks.session.opened import open_session
 from tests.benchmarks.session.pen import Pen
 from tests.benchmarks.session.watch import HEAD, Watch
 
@@ -44,19 +44,10 @@ def main() -> None:
 
 def measure(frames: Path | None, task: str, strokes: int, where: bool) -> None:
     """Go through the phases and print."""
-    viewer, dock = open_window()
-    watch, workshop = Watch(where), dock.workshop
+    watch = Watch(where)
+    viewer, dock = open_session(watch, frames, task, (1480, 940))
+    workshop = dock.workshop
     desk, autosave = workshop.desk, workshop.autosave
-    dock.window().resize(1480, 940)
-    watch.begin("open")
-    watch.pause(1)
-    if frames is None:
-        workshop.open_sample()
-    else:
-        workshop.open_loop(frames)
-    watch.wait(lambda: desk.loop is not None, "the loop")
-    watch.wait(lambda: bool(workshop.predicting.device), "the model")
-    desk.choose_task(desk.tasks[task])
     pen = Pen(Hand(viewer, dock), watch)
     watch.follow_drawing(dock.window())
     watch.pause(2)

@@ -16,13 +16,12 @@ from qtpy.QtWidgets import QPushButton
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["NAPARI_ASYNC"] = "0"
 
-from m2dino.tasks import load_tasks
 from napari.utils.notifications import notification_manager
 from napari.viewer import Viewer
 from pydicom.examples import get_path
 
-from napari_m2dino.torch_import import keep_triton_out
 from napari_m2dino.widgets.dock import M2DinoDock
+from tests.gui.checkpoint import write_checkpoint
 
 KNOWN = ("carotid_artery", "breast_2cls", "thyroid_nodule_det", "FUGC")
 """Tasks of the test checkpoint: one of each type."""
@@ -81,20 +80,7 @@ def hand(qtbot: QtBot) -> Hand:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the tiny preset that knows one task of each type, with random weights and small images."""
-    keep_triton_out()  # a window may have been open before
-    import torch
-    from m2dino.network.card import ModelCard, TaskReport
-    from m2dino.network.checkpoint import save_checkpoint
-    from m2dino.network.config import preset
-    from m2dino.network.model import M2Dino
-
-    torch.manual_seed(0)
-    tasks = [load_tasks()[task_id] for task_id in KNOWN]
-    architecture = preset("tiny").with_options(image_size=64)
-    card = ModelCard("test", architecture, {task.id: TaskReport(task, n_train=8) for task in tasks})
-    path = tmp_path_factory.mktemp("model") / "test.safetensors"
-    save_checkpoint(M2Dino(architecture, tasks), card, path)
-    return path
+    return write_checkpoint(tmp_path_factory.mktemp("model") / "test.safetensors", KNOWN, seed=0)
 
 
 @pytest.fixture

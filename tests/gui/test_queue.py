@@ -14,6 +14,7 @@ from qtpy.QtCore import Qt
 from napari_m2dino.review import ORDERS
 from napari_m2dino.session import FrameState
 from napari_m2dino.widgets.dock import M2DinoDock
+from tests.gui.checkpoint import write_checkpoint
 
 
 def waiting_frames(dock: M2DinoDock) -> list[int]:
@@ -122,7 +123,7 @@ def test_the_reasons_hold_after_every_change(
     in_order(dock, hand, "diversity")
     features = {frame: insight.features for frame, insight in desk.session.insights.items()}
     old = {frame: desk.session.confidence(frame) for frame in range(30)}
-    dock.workshop.add_checkpoint(another_model(tmp_path))
+    dock.workshop.add_checkpoint(write_checkpoint(tmp_path / "another.safetensors", ["carotid_artery"], seed=7))
     hand.qtbot.waitUntil(
         lambda: desk.checkpoint.path != checkpoint and bool(dock.workshop.predicting.device), timeout=60_000
     )
@@ -139,21 +140,3 @@ def test_the_reasons_hold_after_every_change(
         assert dock.review.why.text().startswith(f"{place + 1} of {len(waiting_frames(dock))} in the queue; {reason}")
     in_order(dock, hand, "confidence")
     check_unsure(dock, hand)
-
-
-def another_model(folder: Path) -> Path:
-    """Write a checkpoint with other random weights."""
-    import torch
-    from m2dino.network.card import ModelCard, TaskReport
-    from m2dino.network.checkpoint import save_checkpoint
-    from m2dino.network.config import preset
-    from m2dino.network.model import M2Dino
-    from m2dino.tasks import load_tasks
-
-    torch.manual_seed(7)
-    task = load_tasks()["carotid_artery"]
-    architecture = preset("tiny").with_options(image_size=64)
-    path = folder / "another.safetensors"
-    card = ModelCard("another", architecture, {task.id: TaskReport(task, n_train=8)})
-    save_checkpoint(M2Dino(architecture, [task]), card, path)
-    return path

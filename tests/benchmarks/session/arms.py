@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from m2dino.cine.loop import CineLoop
+from m2dino.scoring.masks import pixel_dice
 from qtpy.QtCore import Qt
 
-from napari_m2dino.launch import open_window
-from tests.benchmarks.session.outlines import Bools, dice
+from tests.benchmarks.session.opened import open_session
+from tests.benchmarks.session.outlines import Bools
 from tests.benchmarks.session.person import Person
 from tests.benchmarks.session.watch import Watch
 
@@ -63,19 +64,10 @@ def run(arm: Arm, frames: Path | None, truth: dict[int, Bools], task: str, bar: 
         Dice against the truth from which on a frame is accepted as it stands.
     """
     began = time.perf_counter()
-    _, dock = open_window()
-    watch, workshop = Watch(), dock.workshop
+    watch = Watch()
+    _, dock = open_session(watch, frames, task, (1240, 820))
+    workshop = dock.workshop
     desk = workshop.desk
-    dock.window().resize(1240, 820)
-    watch.begin("open")
-    watch.pause(1)
-    if frames is None:
-        workshop.open_sample()
-    else:
-        workshop.open_loop(frames)
-    watch.wait(lambda: desk.loop is not None, "the loop")
-    watch.wait(lambda: bool(workshop.predicting.device), "the model")
-    desk.choose_task(desk.tasks[task])
     watch.pause(1.5)
     assert desk.loop is not None
     check(desk.loop, truth)
@@ -85,7 +77,7 @@ def run(arm: Arm, frames: Path | None, truth: dict[int, Bools], task: str, bar: 
     order = review(person, arm)
     watch.wait(lambda: workshop.autosave.unkept == 0, "all to be saved")
     watch.pause(1)
-    scores = [dice(person.value(frame), truth[frame]) for frame in truth]
+    scores = [pixel_dice(person.value(frame), truth[frame]) for frame in truth]
     tally, count = person.tally, len(truth)
     return {
         **asdict(arm),

@@ -8,6 +8,7 @@ brush touches a pixel that is wrong.
 from __future__ import annotations
 
 import numpy as np
+from m2dino.scoring.masks import pixel_dice
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.draw import polygon2mask
@@ -22,12 +23,6 @@ MARGIN_PX = 1.0
 """How much farther than its radius the brush stays away from the edge, for its rim is a ring of whole pixels."""
 
 
-def dice(one: Bools, other: Bools) -> float:
-    """Return the Dice of two masks; 1 where both are empty."""
-    both = int(one.sum()) + int(other.sum())
-    return 2.0 * int((one & other).sum()) / both if both else 1.0
-
-
 def polygons(structure: Bools, bar: float) -> list[Points]:
     """Return a polygon round each piece, with as few corners as the bar lets: at the bar or just above it."""
     pieces, count = ndimage.label(structure)
@@ -39,7 +34,7 @@ def polygons(structure: Bools, bar: float) -> list[Points]:
         outline = max(find_contours(np.pad(piece, 1).astype(float), 0.5), key=len) - 1
         for tolerance in (16, 12, 9, 7, 5, 4, 3, 2, 1.5, 1, 0.5, 0):
             corners = approximate_polygon(outline, tolerance)[:-1]
-            if len(corners) >= 3 and dice(polygon2mask(structure.shape, corners), piece) >= bar:
+            if len(corners) >= 3 and pixel_dice(polygon2mask(structure.shape, corners), piece) >= bar:
                 break
         found.append(corners)
     return found

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt, QTimer
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
-from napari_m2dino.tour.hand import Hand
+from napari_m2dino.tour.hand import Hand, mouse_event
 from tests.benchmarks.session.watch import Watch
 
 Point = tuple[float, float]
@@ -24,7 +23,7 @@ class Pen:
 
     def stroke(self, points: Sequence[Point]) -> None:
         """Press at the first point (y, x), in pixels of the image, drag through the others, and let go."""
-        places = [self._hand._on_canvas(y, x) for y, x in points]
+        places = [self._hand.on_canvas(y, x) for y, x in points]
         self._post(QEvent.Type.MouseMove, places[0], Qt.MouseButton.NoButton)
         self._post(QEvent.Type.MouseButtonPress, places[0], Qt.MouseButton.LeftButton)
         for place in places[1:]:
@@ -37,7 +36,7 @@ class Pen:
 
     def on_screen(self, y: float, x: float) -> tuple[float, float]:
         """Return where a pixel of the image is on the canvas, (y, x) in pixels of the screen."""
-        place = self._hand._on_canvas(y, x)
+        place = self._hand.on_canvas(y, x)
         return place.y(), place.x()
 
     def press(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
@@ -52,9 +51,5 @@ class Pen:
         self._watch.turn()
 
     def _post(self, kind: QEvent.Type, place: QPoint, held: Qt.MouseButton) -> None:
-        which = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseMove else Qt.MouseButton.LeftButton
-        buttons = Qt.MouseButton.NoButton if kind == QEvent.Type.MouseButtonRelease else held
-        on_screen = QPointF(self.canvas.mapToGlobal(place))
-        event = QMouseEvent(kind, QPointF(place), on_screen, which, buttons, Qt.KeyboardModifier.NoModifier)
-        QApplication.postEvent(self.canvas, event)
+        QApplication.postEvent(self.canvas, mouse_event(self.canvas, kind, place, held))
         self._watch.turn()

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from m2dino.scoring.masks import pixel_dice
 from qtpy.QtCore import Qt
 
 from napari_m2dino.tour.hand import Hand
 from napari_m2dino.widgets.dock import M2DinoDock
 from tests.benchmarks.session.cost import Tally
-from tests.benchmarks.session.outlines import Bools, dice, polygons, strokes
+from tests.benchmarks.session.outlines import Bools, polygons, strokes
 from tests.benchmarks.session.pen import Pen
 from tests.benchmarks.session.watch import Watch
 
@@ -83,11 +84,11 @@ class Person:
         """Look at the frame shown, correct it if below the bar, accept it; return whether it was corrected."""
         frame = self.desk.frame
         self.tally.look()
-        before = dice(self.value(frame), self.truth[frame])
+        before = pixel_dice(self.value(frame), self.truth[frame])
         wrong = before < self.bar
         if wrong:
             self.correct(frame)
-        self.frames[frame] = Frame(before, dice(self.value(frame), self.truth[frame]))
+        self.frames[frame] = Frame(before, pixel_dice(self.value(frame), self.truth[frame]))
         self.press(Qt.Key.Key_A)
         session = self.desk.session
         assert session is not None
@@ -96,11 +97,11 @@ class Person:
 
     def correct(self, frame: int) -> None:
         """Bring a frame up to the bar: by strokes along the edge, or anew by a polygon."""
-        if self.layer is None or dice(self.value(frame), self.truth[frame]) < REDRAW_BELOW:
+        if self.layer is None or pixel_dice(self.value(frame), self.truth[frame]) < REDRAW_BELOW:
             self._draw(frame)
         for _ in range(MOST_STROKES):
             current, truth = self.value(frame), self.truth[frame]
-            if dice(current, truth) >= self.bar:
+            if pixel_dice(current, truth) >= self.bar:
                 return
             missing, surplus = truth & ~current, current & ~truth
             inside = bool(missing.sum() >= surplus.sum())
@@ -109,9 +110,9 @@ class Person:
                 break  # it lies deeper than the brush reaches along the edge
             self._use(PAINT if inside else ERASE)
             self._stroke(ways[0])
-            if dice(self.value(frame), truth) < dice(current, truth) + LEAST_GAIN:
+            if pixel_dice(self.value(frame), truth) < pixel_dice(current, truth) + LEAST_GAIN:
                 break
-        if dice(self.value(frame), self.truth[frame]) < self.bar:
+        if pixel_dice(self.value(frame), self.truth[frame]) < self.bar:
             self._draw(frame)
 
     def _draw(self, frame: int) -> None:
