@@ -102,8 +102,9 @@ def test_a_line_drawn_with_the_mouse_sets_the_scale_of_all_layers_and_is_remembe
     zoom = camera(viewer).zoom
     for reach in (60, 80):  # drawn twice: the second line replaces the first
         qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=middle)
-        qtbot.mouseMove(canvas, middle + QPoint(0, reach // 2))
-        qtbot.mouseMove(canvas, middle + QPoint(0, reach))
+        for place in (middle + QPoint(0, reach // 2), middle + QPoint(0, reach)):
+            qtbot.mouseMove(canvas, place)
+            qtbot.wait(50)  # this moves the system's pointer, of which a busy X server tells late
         qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(0, reach))
         qtbot.wait(50)
     assert tool.layer.nshapes == 1
