@@ -99,7 +99,7 @@ class Watch:
 
     def _tell(self, *times: float) -> None:
         print("  {:.0f} ms, undisturbed {:.0f}, own {:.0f}, garbage {:.0f}".format(*(1000 * one for one in times)))
-        seen = Counter(" > ".join(stack[4:][:3] + ("...",) + stack[-5:]) for stack in self._samples)
+        seen = Counter(" > ".join((*stack[4:7], "...", *stack[-5:])) for stack in self._samples)
         for stack, times in seen.most_common(6):
             print(f"    {times} x {stack}")
 

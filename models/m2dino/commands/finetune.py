@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PROGRESS_EVERY_S = 0.2
 GIVE_WAY = 5
-"""Steps of niceness: a training takes what the window beside it leaves, and all of a processor that nobody else uses."""
+"""Steps of niceness: a training takes what the window leaves, and all that nobody else uses."""
 COMPARING = "comparing before and after on the held-out frames"
 
 
