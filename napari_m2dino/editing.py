@@ -80,15 +80,16 @@ class Editing:
         if not isinstance(result, KeypointLayer) or not result.is_shown(self.desk.viewer):
             self.desk.tell("Only measurement points can be marked as not visible: choose such a task and place them.")
             return
-        # napari selects the point just placed: while placing, the next one is meant.
-        chosen = [] if result.placing else result.selected(frame)
-        names = chosen or [name for name in [result.next_to_place(frame)] if name is not None]
-        if not names:
-            self.desk.tell(
-                "All points are placed: select the one that is not visible (S, then click it), then press H."
-            )
-            return
         try:
+            # napari selects the point just placed: while placing, one outside the image or the next one is meant.
+            chosen = [] if result.placing else result.selected(frame)
+            chosen = chosen or result.outside(frame)
+            names = chosen or [name for name in [result.next_to_place(frame)] if name is not None]
+            if not names:
+                self.desk.tell(
+                    "All points are placed: select the one that is not visible (S, then click it), then press H."
+                )
+                return
             for name in names:
                 result.set_hidden(frame, name, True)
         except UsageError as error:

@@ -137,9 +137,11 @@ def by_model(standing: Standing) -> bool:
 
 
 def of_machine(change: Change) -> bool:
-    """Whether only a model's proposal has changed, which is no doing of a person."""
+    """Whether only a model's proposal has changed, and took no one's place but a model's: no doing of a person."""
     before, after = change.before, change.after
-    return before.content is after.content is None and before.decision is after.decision and by_model(after)
+    if before.content is not None or after.content is not None or before.decision is not after.decision:
+        return False
+    return by_model(before) and by_model(after)
 
 
 def same(first: Standing, second: Standing) -> bool:

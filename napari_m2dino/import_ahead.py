@@ -1,4 +1,4 @@
-"""What napari loads at the first layer, loaded while nobody waits for it."""
+"""What napari loads at the first layer, and carrying at the first frame, loaded while nobody waits for it."""
 
 from __future__ import annotations
 
@@ -21,3 +21,13 @@ def use_units(registry: Any) -> None:
     # Units of two registries do not mix, so one that was used stays.
     if isinstance(pint.get_application_registry().get(), pint.LazyRegistry):
         pint.set_application_registry(registry)
+
+
+def load_for_carrying() -> None:
+    """Import what carrying to neighbours needs first; called in any thread.
+
+    Of it comes all of SciPy's statistics, half a second in which the window answers late.
+    """
+    # scikit-image loads a function's module when the function is asked for.
+    for module, function in (("skimage.registration", "optical_flow_ilk"), ("skimage.feature", "match_template")):
+        getattr(import_module(module), function)

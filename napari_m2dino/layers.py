@@ -38,10 +38,15 @@ def mask_from_labels(frame_labels: ArrayLike, task: Task) -> Mask:
     worst = int(array.max(initial=0)) if int(array.min(initial=0)) >= 0 else int(array.min(initial=0))
     if not 0 <= worst < task.num_classes:
         raise UsageError(
-            f"Label {worst} is painted on this frame, but {task.title} has only the labels 1 to "
-            f"{task.num_classes - 1}: repaint it with one of them."
+            f"Label {worst} is painted on this frame, but {task.title} has only {labels_in_words(task)}: repaint it."
         )
     return Mask(array)
+
+
+def labels_in_words(task: Task) -> str:
+    """Return which labels can be painted for a task."""
+    last = task.num_classes - 1
+    return "the label 1" if last == 1 else f"the labels 1 to {last}"
 
 
 def labels_from_mask(mask: Mask) -> NDArray[np.uint8]:
@@ -114,6 +119,20 @@ def keypoints_from_points(coordinates: ArrayLike, names: Sequence[str], frame: i
             raise UsageError(f"Two points on this frame are named {name}: delete one of them.")
         points[index] = rows[row, 1:]
     return Keypoints(points)
+
+
+def outside(value: Keypoints, height: int, width: int, task: Task) -> list[str]:
+    """Return the names of the points that lie outside an image of height x width px."""
+    with np.errstate(invalid="ignore"):
+        inside = ((value.points >= -0.5) & (value.points <= (height - 0.5, width - 0.5))).all(axis=1)
+    away = ~(inside | np.isnan(value.points[:, 0]))  # not visible is not outside
+    return [name for name, out in zip(task.label_names, away, strict=True) if out]
+
+
+def off_the_loop(times: ArrayLike, frames: int) -> NDArray[np.intp]:
+    """Return the indices of those times that round to no frame of a loop of `frames`."""
+    found = np.rint(np.asarray(times, dtype=np.float64))
+    return np.flatnonzero(~((found >= 0) & (found < frames)))
 
 
 def free_name(names_on_frame: Iterable[str], task: Task) -> str | None:

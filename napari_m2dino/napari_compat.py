@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QWidget
 
@@ -26,6 +26,16 @@ def forget_undo(layer: Labels) -> None:
     layer.editable = False
     layer.editable = True
     layer.mode = mode
+
+
+def measure_anew(layer: Layer) -> None:
+    """Have the viewer look anew at how far a layer extends, and so how long its sliders are.
+
+    Shapes that are removed leave the sliders as long as they had made them: napari 0.9 keeps the extent it has worked
+    out, and has no event of its own for it. That of the scale does it.
+    """
+    layer.refresh()
+    layer.events.scale()
 
 
 def current_frame(viewer: Viewer, frames: int) -> int:
@@ -148,6 +158,20 @@ def frame_sliders(window: QWidget) -> list[Any]:
     except ImportError:  # a later napari: playback keeps the rate of the settings
         return []
     return [slider for slider in window.findChildren(QtDimSliderWidget) if slider.axis == 0]
+
+
+def unclip_frame_numbers(window: QWidget) -> None:
+    """See to it that the numbers beside the sliders of a napari window can be read whole.
+
+    napari sets their width by the text alone, and its style then pads them: the last digit is cut. Another theme sets
+    a least width of its own, to which a narrow window squeezes them.
+    """
+    from qtpy.QtWidgets import QLabel, QLineEdit
+
+    for label in window.findChildren(QLabel, "slice_label"):
+        label.setStyleSheet("padding: 0px; margin: 0px;")
+    for field in window.findChildren(QLineEdit, "slice_label"):
+        field.setMinimumWidth(field.maximumWidth())
 
 
 def default_frame_rate() -> float:

@@ -35,6 +35,8 @@ class Predicting(QObject):
         self.device = ""
         self._generation = -1
         self._kept: set[int] = set()
+        self._spared: set[int] = set()
+        self._sparing = False
         self._model_failed = ""
         self._first = True
         self._handfuls = Handfuls(desk, self._put, jobs.cancel)
@@ -65,20 +67,24 @@ class Predicting(QObject):
         return self._model_failed
 
     def this_frame(self) -> None:
-        """Predict the frame shown."""
+        """Predict the frame shown, in place of what was carried there, too."""
         self._start((self.desk.frame,))
 
     def all_frames(self) -> None:
-        """Predict the whole loop, beginning with the frame shown."""
+        """Predict the whole loop, beginning with the frame shown.
+
+        What was carried, filled in or imported stays: a model's word on many frames at once must not sweep away what
+        comes of a person's work on a few.
+        """
         if self.desk.loop is not None:
             count, first = len(self.desk.loop), self.desk.frame
-            self._start(tuple((first + step) % count for step in range(count)))
+            self._start(tuple((first + step) % count for step in range(count)), sparing=True)
 
     def cancel(self) -> None:
         """End the request; what has arrived stays."""
         self.jobs.cancel()
 
-    def _start(self, frames: tuple[int, ...]) -> None:
+    def _start(self, frames: tuple[int, ...], sparing: bool = False) -> None:
         desk = self.desk
         if trouble := self.obstacle():
             desk.tell(trouble, "warning")
@@ -87,16 +93,21 @@ class Predicting(QObject):
         assert desk.task
         assert desk.checkpoint
         assert desk.result
+        session = desk.result.session
         kept = {frame for frame in frames if is_persons(desk.result, frame)}
+        spared = {frame for frame in frames if sparing and session.is_by_hand(frame)} - kept
         if len(kept) == len(frames):
             what = f"Frame {frames[0]} is" if len(frames) == 1 else "All frames are"
             desk.tell(f"{what} already reviewed or changed by you, and stays as it is. Take it back to predict anew.")
             return
+        if len(kept | spared) == len(frames):
+            desk.tell(f"Nothing to predict: {_by_hand(len(spared))}")
+            return
         self._handfuls.begin(desk.result)
-        self._kept, self._first = kept, True
+        self._kept, self._spared, self._sparing, self._first = kept, spared, sparing, True
         self._told = {}
         self.running, self.progress = True, None
-        todo = tuple(frame for frame in frames if frame not in kept)
+        todo = tuple(frame for frame in frames if frame not in kept | spared)
         region = desk.region_for(desk.loop)
         self._generation = self.jobs.start(desk.loop, desk.task, desk.checkpoint.path, todo, region)
         self.changed.emit()
@@ -114,6 +125,9 @@ class Predicting(QObject):
 
     def _put(self, result: ResultLayer, arrived: list[Prediction]) -> None:
         """Put what has arrived on the layer, but for frames that a person has touched meanwhile."""
+        if self._sparing:  # some of it may have been carried since this was begun
+            self._spared |= {one.frame for one in arrived if result.session.is_by_hand(one.frame)}
+            arrived = [one for one in arrived if one.frame not in self._spared]
         touched = propose(result, arrived)
         self._kept |= set(touched)
         for frame in (prediction.frame for prediction in arrived if prediction.frame not in touched):
@@ -121,7 +135,7 @@ class Predicting(QObject):
                 insight, shape = told
                 result.session.note_shape(frame, shape)
                 if insight is not None:
-                    result.session.insights[frame] = insight
+                    result.session.note_insight(insight)
         self.changed.emit()
         if result is self.desk.result:
             self.arrived.emit()
@@ -137,6 +151,8 @@ class Predicting(QObject):
         self.running = False
         self.changed.emit()
         kept = f" {len(self._kept)} of yours kept as they were." if self._kept else ""
+        if self._spared:
+            kept = f"{kept} {_by_hand(len(self._spared))}"
         frames = "1 frame" if outcome.predicted == 1 else f"{outcome.predicted} frames"
         if outcome.failed:
             self.desk.tell(outcome.message, "error")
@@ -165,3 +181,10 @@ class Predicting(QObject):
             self._model_failed = message
             self.desk.tell(message, "error")
             self.changed.emit()
+
+
+def _by_hand(frames: int) -> str:
+    are, it = ("1 frame that was", "it") if frames == 1 else (f"{frames} frames that were", "them")
+    return (
+        f"{are} carried, filled in or imported {'stays' if frames == 1 else 'stay'}; “This frame” predicts {it} anew."
+    )

@@ -9,6 +9,7 @@ from m2dino.queueing.diversity import k_centre
 from m2dino.queueing.jumps import Jump, jump_of
 
 from napari_m2dino.desk import Desk
+from napari_m2dino.origins import Origin, in_words, origin_of
 from napari_m2dino.review import next_frame, queue
 from napari_m2dino.session import FrameState, LoopSession
 
@@ -49,7 +50,7 @@ class ReviewQueue:
             return ""
         jump = _jump(session, frame)
         told = numbers[frame] is not None or self.order == "index"
-        reasons = [_reason(session, frame, self.order, jump, apart.get(frame, 0.0))] if told else []
+        reasons = [_reason(session, frame, self.order, jump, apart)] if told else []
         if jump is not None and jump.score >= NOTABLE_JUMP and self.order != "jump":
             reasons.append(f"{jump.words} against its neighbours")
         place = f"{waiting.index(frame) + 1} of {len(waiting)} in the queue"
@@ -66,7 +67,9 @@ def ranks(session: LoopSession, order: str, apart: Mapping[int, float] | None = 
         jumps = [_jump(session, frame) for frame in frames]
         return [None if jump is None else -jump.score for jump in jumps]
     if order == "entropy":
-        return [-session.insights[frame].entropy if frame in session.insights else None for frame in frames]
+        # Of what was put on a frame by hand, no network can say how it came to it.
+        known = [frame in session.insights and not session.is_by_hand(frame) for frame in frames]
+        return [-session.insights[frame].entropy if known[frame] else None for frame in frames]
     if order == "diversity":
         found = _different(session) if apart is None else apart
         places = {frame: place / (len(found) + 1) for place, frame in enumerate(found)}
@@ -78,8 +81,12 @@ def ranks(session: LoopSession, order: str, apart: Mapping[int, float] | None = 
 
 
 def _different(session: LoopSession) -> dict[int, float]:
-    decided = [frame for frame, state in enumerate(session.states()) if state.decided and frame in session.insights]
-    return k_centre({frame: insight.features for frame, insight in session.insights.items()}, decided)
+    return k_centre({frame: insight.features for frame, insight in session.insights.items()}, _decided(session))
+
+
+def _decided(session: LoopSession) -> list[int]:
+    """Return the decided frames whose looks are known."""
+    return [frame for frame, state in enumerate(session.states()) if state.decided and frame in session.insights]
 
 
 def _jump(session: LoopSession, frame: int) -> Jump | None:
@@ -87,19 +94,31 @@ def _jump(session: LoopSession, frame: int) -> Jump | None:
         return None
     count = len(session.loop)
     beside = [other for other in (frame - 1, frame, frame + 1) if 0 <= other < count]
+    # What was rejected is no measure for the frames beside it.
+    beside = [other for other in beside if other == frame or session.state(other) is not FrameState.REJECTED]
     shapes = {other: shape for other in beside if (shape := session.shape(other)) is not None}
     return jump_of(frame, shapes, min(session.loop.height, session.loop.width))
 
 
-def _reason(session: LoopSession, frame: int, order: str, jump: Jump | None, apart: float) -> str:
+def _reason(session: LoopSession, frame: int, order: str, jump: Jump | None, apart: Mapping[int, float]) -> str:
     if order == "jump":
         return f"{jump.words} against its neighbours" if jump else ""
     if order == "entropy":
         return f"experts divided by {session.insights[frame].entropy:.2f} of 1"
     if order == "diversity":
-        return f"differs by {apart:.3f} from the frames before it in the queue"
+        if not _decided(session) and frame == next(iter(apart)):
+            return "looks most like the loop as a whole"
+        others = "the frames decided on and those" if _decided(session) else "those"
+        return f"differs by {apart[frame]:.3f} from {others} before it in the queue"
     if order == "random":
         return "drawn at random"
     if order == "index":
         return "in order"
-    return f"confidence {session.confidence(frame):.2f}"
+    confidence, origin = session.confidence(frame) or 0.0, origin_of(session.maker(frame))
+    if origin is Origin.CARRIED:
+        return f"{in_words(session.maker(frame))}, {confidence:.0%} of it could be followed"
+    if origin is not Origin.MODEL:  # the number is none of confidence: see `carrying`
+        return in_words(session.maker(frame))
+    if session.state(frame) is FrameState.CHANGED:
+        return f"the model's confidence was {confidence:.2f} before your change"
+    return f"confidence {confidence:.2f}"

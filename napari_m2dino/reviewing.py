@@ -17,6 +17,7 @@ from napari_m2dino.loop_array import LoopArray
 from napari_m2dino.postbox import Save
 from napari_m2dino.queueing import ReviewQueue
 from napari_m2dino.result_layers import ResultLayer
+from napari_m2dino.result_layers.boxes import BoxLayer
 from napari_m2dino.result_layers.classes import ClassResult
 from napari_m2dino.session import FrameState
 from napari_m2dino.stepping import Stepping
@@ -153,6 +154,8 @@ class Reviewing(QObject):
         except UsageError as error:
             self.desk.tell(str(error), "warning")
             return
+        if isinstance(result, BoxLayer):
+            result.square_up(frame)
         self._settle(result, record)
 
     def reject(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import numpy as np
 from m2dino.cine.loop import CineLoop
 from m2dino.data.cropping import Region, image_region
 from m2dino.data.drafts import Content
@@ -19,10 +20,11 @@ from m2dino.data.records import Fate, Record
 from m2dino.errors import UsageError
 from m2dino.queueing.jumps import Shape, shape_of
 from m2dino.tasks import Task
-from m2dino.values import Box, Prediction, Value
+from m2dino.values import Box, Keypoints, Prediction, Value
 from psygnal import Signal
 
-from napari_m2dino.layers import is_blank, same_value
+from napari_m2dino.layers import is_blank, outside, same_value
+from napari_m2dino.origins import Origin, origin_of
 from napari_m2dino.packed import Packed, PackedPrediction, pack, unpack
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 IDLE_S = 60.0
 """Longest stretch on one frame that counts as work: beyond it the person has left the desk."""
+
+
+SAME_LOOK = 0.02
+"""Distance of two features of one frame, both of length 1, up to which the same network has made them: rounding."""
 
 
 class FrameState(Enum):
@@ -115,6 +121,7 @@ class LoopSession:
         self._unsaved: set[int] = set()
         self._contents: dict[int, Content] = {}
         self._shapes: dict[int, tuple[object, Shape]] = {}
+        self._drawn_shapes: dict[int, Shape] = {}
         self.insights: dict[int, Insight] = {}
         self._seconds: dict[int, float] = {}
         self._watched: tuple[int, float] | None = None
@@ -144,7 +151,9 @@ class LoopSession:
         self._shapes[frame] = (self._proposals.get(frame), shape)
 
     def shape(self, frame: int) -> Shape | None:
-        """Return what was decided on a frame, or else proposed, in a few numbers; None where nothing was."""
+        """Return what is drawn on a frame, else decided on, else proposed, in a few numbers; None where nothing is."""
+        if frame in self._unsaved:
+            return self._drawn_shapes.get(frame)
         decision = self._decisions.get(frame)
         source = decision if decision and decision.packed is not None else self._proposals.get(frame)
         if source is None:
@@ -156,10 +165,29 @@ class LoopSession:
             known = self._shapes[frame] = (source, shape_of(value))
         return known[1]
 
+    def note_insight(self, insight: Insight) -> None:
+        """Take note of what the network has shown of a frame.
+
+        What is known of the other frames goes where it cannot be compared with it: another network, or the same one
+        shown another part of the picture, sees the same frame otherwise.
+        """
+        known = self.insights.get(insight.frame) or next(iter(self.insights.values()), None)
+        if known is not None:
+            far = known.features.shape != insight.features.shape or (
+                known.frame == insight.frame and np.linalg.norm(known.features - insight.features) > SAME_LOOK
+            )
+            if far:
+                self.insights.clear()
+        self.insights[insight.frame] = insight
+
     def maker(self, frame: int) -> str:
         """Return who made the proposal of a frame: the id of a model, or one of `origins`; empty without a proposal."""
         packed = self._proposals.get(frame)
         return packed.model_id if packed else ""
+
+    def is_by_hand(self, frame: int) -> bool:
+        """Whether the proposal of a frame was carried, filled in or imported, and so comes of a person's work."""
+        return origin_of(self.maker(frame)) is not Origin.MODEL
 
     # -- states ------------------------------------------------------------------------------------------------------
     def state(self, frame: int) -> FrameState:
@@ -180,6 +208,10 @@ class LoopSession:
         was = self.state(frame)
         if self._differs(frame, current):
             self._unsaved.add(frame)
+            if current is not None:
+                self._drawn_shapes[frame] = shape_of(current)
+            else:
+                self._drawn_shapes.pop(frame, None)
         else:
             self._set_aside(frame)
         now = self.state(frame)
@@ -190,6 +222,7 @@ class LoopSession:
     def mark_changed(self, frame: int) -> None:
         """Take note that something stands on the frame that is no value yet, such as a second box."""
         self._unsaved.add(frame)
+        self._drawn_shapes.pop(frame, None)
         self.changed.emit(frame)
 
     def is_protected(self, frame: int, current: Value | None) -> bool:
@@ -217,17 +250,29 @@ class LoopSession:
         Raises
         ------
         UsageError
-            There is nothing on the frame to accept.
+            There is nothing on the frame to accept, or it lies outside the image.
         """
         proposal = self.proposal(frame)
         if current is None or (proposal is None and is_blank(current)):
             raise UsageError(f"Frame {frame} has no label yet: predict it, or draw one, before accepting.")
         if isinstance(current, Box) and (current.y_max - current.y_min < 1 or current.x_max - current.x_min < 1):
             raise UsageError(f"The box on frame {frame} is thinner than a pixel or outside the image: draw it again.")
+        self._refuse_outside(frame, current)
         if proposal is not None and same_value(current, proposal.value):
             # The proposal itself, not the layer's copy of it in single precision.
             return self._record(frame, "accepted", proposal.value, proposal)
         return self._record(frame, "edited", current, proposal)
+
+    def _refuse_outside(self, frame: int, current: Value) -> None:
+        if not isinstance(current, Keypoints):
+            return
+        if names := outside(current, self.loop.height, self.loop.width, self.task):
+            what, it = ("point", "it") if len(names) == 1 else ("points", "them")
+            lie = "lies" if len(names) == 1 else "lie"
+            raise UsageError(
+                f"The {what} {', '.join(names)} {lie} outside the image on frame {frame}: drag {it} back in, or mark "
+                f"{it} as not visible."
+            )
 
     def reject(self, frame: int) -> Record:
         """Return the record of rejecting a frame."""
@@ -317,6 +362,7 @@ class LoopSession:
     def _set_aside(self, frame: int) -> None:
         self._unsaved.discard(frame)
         self._contents.pop(frame, None)
+        self._drawn_shapes.pop(frame, None)
 
     # -- time --------------------------------------------------------------------------------------------------------
     def watch(self, frame: int | None, now: float | None = None) -> None:

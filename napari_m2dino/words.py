@@ -29,7 +29,8 @@ def step_in_words(task: Task, changes: Sequence[Change]) -> str:
             return f"taking back the decision on {frames}"
         return f"{_DECIDED[first.after.decision.fate]} {frames}"
     if first.before.proposal is not first.after.proposal and first.after.proposal is not None:
-        return f"what was {in_words(first.after.proposal.model_id)}, on {frames}"
+        origin = in_words(first.after.proposal.model_id)
+        return f"what was {origin}, on {frames}" if origin else f"predicting anew what was put on {frames} by hand"
     if first.after.content is None:
         return f"putting back {frames}"
     return f"{_DRAWN[task.type]} on {frames}"

@@ -20,7 +20,7 @@ from napari_m2dino.desk import Desk
 from napari_m2dino.errors import explain
 from napari_m2dino.foresight import Foresight
 from napari_m2dino.hand_tools import HandTools
-from napari_m2dino.import_ahead import load, use_units
+from napari_m2dino.import_ahead import load, load_for_carrying, use_units
 from napari_m2dino.improving import Improving
 from napari_m2dino.jobs import PredictionJobs
 from napari_m2dino.keys import FILE_NAME, Keys
@@ -86,6 +86,7 @@ class Workshop(QObject):
         self.desk.open()
         self._in_files(lambda: send(self, "_units_ready", load()), "loading what napari needs")
         self._look_for_checkpoints()
+        self._in_files(load_for_carrying, "loading what carrying needs")
 
     def close(self) -> None:
         """Stop everything, saving what waits; safe to call twice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from m2dino.data.drafts import Content
@@ -123,6 +123,14 @@ class ResultLayer(ABC):
             "metadata": {LOOP_KEY: self.loop, RESULT_KEY: self},
             **geometry(self.loop),
         }
+
+    def _not_here(self, times: Sequence[float]) -> None:
+        """Say that what was just put on frames that the loop does not have is taken off."""
+        where = f"frame {round(times[0])}" if len(times) == 1 else f"{len(times)} frames"
+        last = len(self.loop) - 1
+        self.noted.emit(
+            f"This loop has the frames 0 to {last}: what you put on {where} beyond them is taken off again."
+        )
 
     def _notice(self, frame: int) -> None:
         if not self._writing:

@@ -12,7 +12,8 @@ from m2dino.values import Box, Value
 from numpy.typing import NDArray
 
 from napari_m2dino.contents import PlacedShape, content_of_shapes, shapes_of_content
-from napari_m2dino.layers import box_from_rectangle, on_frame, rectangle_from_box
+from napari_m2dino.layers import box_from_rectangle, off_the_loop, on_frame, rectangle_from_box
+from napari_m2dino.napari_compat import measure_anew
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.result_layers.colours import colour
 
@@ -44,6 +45,17 @@ class BoxLayer(ResultLayer):
 
     def content(self, frame: int) -> Content | None:
         return None if self.layer is None else content_of_shapes(self._shapes(self._rows(frame)))
+
+    def square_up(self, frame: int) -> None:
+        """See to it that a frame shows just what its value says: the box that is saved."""
+        value = self.value(frame)
+        if value is None or self.layer is None:
+            return
+        # A box dragged over the border is cut there, and of a turned one the upright box around it counts.
+        corners = np.asarray(self.layer.data[self._rows(frame)[0]])
+        straight = rectangle_from_box(frame, value)
+        if corners.shape != straight.shape or not np.allclose(corners, straight, rtol=0, atol=0.5):
+            self.write({frame: value})
 
     def drawn(self) -> dict[int, Content]:
         if self.layer is None:
@@ -79,13 +91,32 @@ class BoxLayer(ResultLayer):
 
     def _edited(self, event: Any) -> None:
         if not self._writing and str(getattr(event, "action", "")).lower().endswith("added"):
+            self._keep_to_loop()
             self._keep_one()
         self._notice(-1)
+
+    def _keep_to_loop(self) -> None:
+        """Take off what was put on frames that the loop does not have, past the end of the slider's longer loop."""
+        assert self.layer is not None
+        times = [float(corners[0][0]) for corners in self.layer.data]
+        astray = off_the_loop(times, len(self.loop))
+        if not len(astray):
+            return
+        self._writing = True
+        try:
+            self.layer.selected_data = {int(row) for row in astray}
+            self.layer.remove_selected()
+            measure_anew(self.layer)
+        finally:
+            self._writing = False
+        self._not_here([times[row] for row in astray])
 
     def _keep_one(self) -> None:
         """Let the box just drawn take the place of the one before; a mere click in drawing mode takes nothing."""
         assert self.layer is not None
         newest = len(self.layer.data) - 1
+        if newest < 0:
+            return
         frame, box = box_from_rectangle(self.layer.data[newest], self.loop.height, self.loop.width)
         others = {int(row) for row in self._rows(frame)} - {newest}
         if not others:

@@ -12,7 +12,7 @@ from m2dino.values import Mask, Value
 from numpy.typing import NDArray
 
 from napari_m2dino.contents import content_of_labels, labels_of_content
-from napari_m2dino.layers import labels_from_mask, mask_from_labels
+from napari_m2dino.layers import labels_from_mask, labels_in_words, mask_from_labels
 from napari_m2dino.napari_compat import forget_undo
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.result_layers.colours import NOT_A_CLASS, colour
@@ -96,9 +96,7 @@ class MaskLayer(ResultLayer):
             self._label = chosen
             return
         self.layer.selected_label = self._label
-        last = self.task.num_classes - 1
-        labels = "only the label 1" if last == 1 else f"the labels 1 to {last}"
-        self.noted.emit(f"{self.task.title} has {labels}: label {chosen} cannot be painted.")
+        self.noted.emit(f"{self.task.title} has only {labels_in_words(self.task)}: label {chosen} cannot be painted.")
 
     def _painted(self, event: Any) -> None:
         frame = self._frame_shown()

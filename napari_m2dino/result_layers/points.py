@@ -11,7 +11,14 @@ from m2dino.values import Keypoints, Value
 from numpy.typing import NDArray
 
 from napari_m2dino.contents import PlacedPoint, content_of_points, points_of_content
-from napari_m2dino.layers import free_name, keypoints_from_points, on_frame, points_from_keypoints
+from napari_m2dino.layers import (
+    free_name,
+    keypoints_from_points,
+    off_the_loop,
+    on_frame,
+    outside,
+    points_from_keypoints,
+)
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.result_layers.colours import NOT_A_CLASS, colour
 from napari_m2dino.session import LoopSession
@@ -91,6 +98,17 @@ class KeypointLayer(ResultLayer):
         names = self._names()
         return [names[row] for row in on_frame(self.layer.data[:, 0], frame) if row in self.layer.selected_data]
 
+    def outside(self, frame: int) -> list[str]:
+        """Return the names of the points of a frame that lie outside the image.
+
+        Raises
+        ------
+        UsageError
+            What stands on the frame is no value.
+        """
+        value = self.value(frame)
+        return [] if value is None else outside(value, self.loop.height, self.loop.width, self.task)
+
     def select(self, frame: int, name: str) -> None:
         """Select a point of a frame."""
         assert self.layer is not None
@@ -160,10 +178,26 @@ class KeypointLayer(ResultLayer):
         if self.layer is None:
             return
         if not self._writing and str(getattr(event, "action", "")).lower().endswith("added"):
+            self._keep_to_loop()
             self._name_new()
         self._rows = len(self.layer.data)
         if not self._writing:
             self._notice(-1)
+
+    def _keep_to_loop(self) -> None:
+        """Take off what was put on frames that the loop does not have, past the end of the slider's longer loop."""
+        assert self.layer is not None
+        times, known = self.layer.data[:, 0].copy(), self._rows
+        astray = off_the_loop(times, len(self.loop))
+        if not len(astray):
+            return
+        self._writing = True
+        try:
+            self.layer.remove([int(row) for row in astray])
+        finally:
+            self._writing = False
+        self._rows = known - int(np.count_nonzero(astray < known))  # those after it are still to be named
+        self._not_here([float(times[row]) for row in astray])
 
     def _name_new(self) -> None:
         """Name the points just placed or pasted: napari would give them the name of another point."""

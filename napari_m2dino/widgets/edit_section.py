@@ -34,6 +34,8 @@ class EditSection(FoldingSection):
         self.carry = button("Carry to neighbours", "", "")
         self.reach = small_button("", "How far to carry, in frames on either side")
         self.fill = button("Fill in between", "", "")
+        for wide in (self.carry, self.fill):
+            wide.setObjectName("wide")  # with less padding: the three must fit into a dock with a scroll bar
         self.bar = QProgressBar()
         self.bar.setMinimumWidth(0)
         self.cancel = button("Cancel", "Stop; what is done stays, but nothing of an export is left")

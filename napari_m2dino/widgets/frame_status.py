@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Callable
 from weakref import ref
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLabel, QMainWindow, QWidget
 
 from napari_m2dino.desk import Desk
 from napari_m2dino.loop_facts import frame_rate, frame_words
-from napari_m2dino.napari_compat import default_frame_rate, frame_sliders
+from napari_m2dino.napari_compat import default_frame_rate, frame_sliders, unclip_frame_numbers
 
 
 class FrameStatus:
@@ -33,6 +34,11 @@ class FrameStatus:
         desk.loop_changed.connect(self.follow_loop)
         desk.frame_changed.connect(self.refresh)
         desk.viewer.dims.events.ndim.connect(self._sliders_changed)
+        self._after_theme = QTimer(dock)
+        self._after_theme.setSingleShot(True)
+        self._after_theme.setInterval(0)  # once napari has restyled its window
+        self._after_theme.timeout.connect(self._unclip)
+        desk.viewer.events.theme.connect(self._theme_changed)
 
     def follow_loop(self) -> None:
         """Take on the loop on the desk."""
@@ -55,6 +61,7 @@ class FrameStatus:
     def close(self) -> None:
         """Leave the status bar, and give the sliders the rate of napari's settings back."""
         self.desk.viewer.dims.events.ndim.disconnect(self._sliders_changed)
+        self.desk.viewer.events.theme.disconnect(self._theme_changed)
         # RuntimeError: the whole window went, and its sliders and status bar with it.
         with contextlib.suppress(RuntimeError):
             if self._rate_set is not None:
@@ -65,8 +72,16 @@ class FrameStatus:
 
     def _sliders_changed(self, _event: object) -> None:
         # napari makes sliders anew when the number of axes changes.
+        self._unclip()
         if self._rate_set is not None:
             self._play_at(self._rate_set)
+
+    def _theme_changed(self, _event: object) -> None:
+        self._after_theme.start()
+
+    def _unclip(self) -> None:
+        if (window := self._window()) is not None:
+            unclip_frame_numbers(window)
 
     def _play_at(self, rate: float) -> None:
         self._rate_set = rate
@@ -86,3 +101,4 @@ class FrameStatus:
         if parent is not None and bar is not None:
             self._window = ref(parent)
             bar.addPermanentWidget(self.label)
+            unclip_frame_numbers(parent)

@@ -32,5 +32,7 @@ class ResumeBar(QWidget):
         """Show the offer, if there is one."""
         offer = self._resuming.offer
         if offer is not None:
-            self.words.setText(f"You were at {offer.loop_name}, frame {offer.frame}, task {offer.task}.")
+            tasks = self._resuming.desk.tasks
+            task = tasks[offer.task].title if offer.task in tasks else offer.task
+            self.words.setText(f"You were at {offer.loop_name}, frame {offer.frame}: {task}.")
         self.setVisible(offer is not None)

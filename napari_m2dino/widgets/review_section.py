@@ -153,11 +153,14 @@ class ReviewSection(Section):
         self.tally.say(counts.sentence())
         state = states[frame]
         origin = in_words(session.maker(frame)) if state is FrameState.PROPOSED else ""
-        sure = "" if confidences[frame] is None or origin else f" · confidence {confidences[frame]:.2f}"
+        known = confidences[frame] is not None and not session.is_by_hand(frame)
+        sure = f" · confidence {confidences[frame]:.2f}" if known else ""
         word = "no label yet" if state is FrameState.BLANK else origin or state.value
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
         self.why.say(self.reviewing.queue.why(frame))
-        self.frame.setStyleSheet(f"color: {ORIGIN_COLOUR if origin else STATE_COLOURS[state.value]};")
+        # The colour beside the words, not of them: on a light window they could hardly be read.
+        shade = ORIGIN_COLOUR if origin else STATE_COLOURS[state.value]
+        self.frame.setStyleSheet(f"border-left: 5px solid {shade}; padding-left: 6px;")
         self.chips.mark()
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)

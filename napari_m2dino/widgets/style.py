@@ -40,6 +40,7 @@ def sheet(colours: Mapping[str, str]) -> str:
         QPushButton {{ padding: 5px 6px; min-height: 16px; }}
         QPushButton#small {{ padding: 2px 7px; min-height: 12px; }}
         QPushButton#tool {{ padding: 3px 2px; min-height: 14px; }}
+        QPushButton#wide {{ padding: 5px 2px; }}
         QPushButton#chip {{ text-align: left; padding: 3px 6px; }}
         QLabel#notice {{ color: {text}; font-size: 8pt; }}
         QPushButton[main="true"] {{ background: {accent}; color: {on_accent}; font-weight: bold; }}

@@ -23,26 +23,37 @@ from m2dino.training.settings import TrainSettings
 from tests.benchmarks.baseline.rows import read_data
 from tests.benchmarks.baseline.running import run
 from tests.benchmarks.details.arms import ARMS, arms_named
-from tests.benchmarks.details.distil import distil
+from tests.benchmarks.details.pretrain import OBJECTIVES, frames_in, pretrain
 from tests.benchmarks.details.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def compare(given: argparse.Namespace) -> int:
-    """Distil where an arm asks for it, then train and evaluate every arm with every seed; return the exit status."""
+    """Pre-train what the arms ask for, then train and evaluate every arm with every seed; return the exit status."""
     data = read_data(given.data, given.tasks, given.task_file, given.limit, 0)
-    arms, weights = arms_named(given.arms), given.out / "distilled.safetensors"
+    images = list(dict.fromkeys([*(row.image for row in data.train), *frames_in(given.frames)]))
+    arms = arms_named(given.arms)
+    weights = {objective: given.out / f"{objective}.safetensors" for objective in OBJECTIVES}
     given.out.mkdir(parents=True, exist_ok=True)
     with stop_on_interrupt() as should_stop:
-        if any(arm.distilled for arm in arms) and not weights.exists():
-            size, batch = given.image_size, given.batch_size
-            explained = distil(
-                data.train, weights, given.distil_steps, size, batch, 0, log_progress(given.log_every), should_stop
+        for objective, file in weights.items():
+            if file.exists() or all(arm.start != objective for arm in arms):
+                continue
+            told = pretrain(
+                objective,
+                images,
+                file,
+                given.pretrain_steps,
+                given.image_size,
+                given.pretrain_batch,
+                0,
+                log_progress(given.log_every),
+                should_stop,
             )
-            if explained is None:
+            if told is None:
                 return 130
-            print(f"distilled: {explained:.3f} of the variance explained", file=sys.stderr, flush=True)
+            print(f"{objective} on {len(images)} frames: {told:.3f} of the variance explained", file=sys.stderr)
         # Seeds outside: after the first round every arm has a figure.
         for seed in range(given.seeds):
             for arm in arms:
@@ -83,7 +94,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, required=True, help="length of each run; alike for all, so steps are")
     parser.add_argument("--arms", nargs="*", default=(), help=f"of {', '.join(ARMS)}; all by default")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each arm")
-    parser.add_argument("--distil-steps", type=int, default=600)
+    parser.add_argument("--pretrain-steps", type=int, default=600)
+    parser.add_argument("--pretrain-batch", type=int, default=8)
+    parser.add_argument("--frames", type=Path, nargs="*", default=(), help="folders of more frames to pre-train on")
     parser.add_argument("--image-size", type=int, default=128, help="side of the networks' input, px")
     parser.add_argument("--tasks", default="", help="task ids, separated by commas; all by default")
     parser.add_argument("--task-file", type=Path, default=ROOT / "models" / "checkpoints" / "tasks.toml")

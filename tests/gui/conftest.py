@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
@@ -45,11 +46,15 @@ class Hand:
         self.qtbot.waitUntil(lambda: not dock.workshop.predicting.running, timeout=60_000)
 
     def paint(self, dock: M2DinoDock, frame: int, y: int, x: int, label: int = 1, size: int = 20) -> None:
-        """Paint one dab on the current Labels layer."""
+        """Paint one dab on the current Labels layer; some of it must be new, or nothing would be changed."""
         dock.workshop.desk.go_to(frame)
         layer = dock.workshop.desk.result.layer
+        before = layer.data[frame].copy()
         layer.brush_size = size
         layer.paint((frame, y, x), label)
+        assert not np.array_equal(layer.data[frame], before), (
+            f"all of the dab on frame {frame} has label {label} already"
+        )
         self.qtbot.wait(100)
 
     def all_saved(self, dock: M2DinoDock) -> None:

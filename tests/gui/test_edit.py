@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from m2dino.data.store import Store
 from m2dino.values import Box, Keypoints, Mask, Prediction
 from qtpy.QtCore import Qt
 
@@ -258,3 +260,63 @@ def test_what_was_hard_to_follow_does_not_replace_a_proposal(echo_dock: M2DinoDo
     assert [desk.session.maker(frame) for frame in (6, 7, 8)] == [carried_from(5), "a model", carried_from(5)]
     assert "On 1 frame it was hard to follow" in dock.message.text()
     assert "hard to follow on 1 of them" in dock.message.text()
+
+
+def test_predicting_all_frames_loses_nothing_that_comes_of_a_persons_work(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path
+) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    dock.review.moves_on.setChecked(False)
+    hand.predict_all(dock)
+    session, layer = desk.session, desk.result.layer
+    size = (desk.loop.height, desk.loop.width)
+    desk.go_to(10)
+    desk.result.write({10: drawn(size, 100, 150, 30)})
+    hand.click(dock.review.accept)
+    desk.go_to(14)
+    desk.result.write({14: drawn(size, 110, 160, 30)})
+    hand.click(dock.review.accept)
+    desk.go_to(12)
+    hand.click(dock.edit.fill)
+    done(dock, hand)
+    desk.go_to(20)
+    hand.click(dock.review.reject)
+    hand.paint(dock, 22, 60, 60, 1 - layer.data[22, 60, 60])
+    mine = [10, 11, 12, 13, 14, 20, 22]
+    makers = {frame: session.maker(frame) for frame in range(30)}
+    assert [frame for frame in makers if session.is_by_hand(frame)] == [11, 12, 13]
+    before = layer.data.copy()
+
+    hand.predict_all(dock)
+    assert np.array_equal(layer.data[mine], before[mine])
+    assert {frame: session.maker(frame) for frame in mine} == {frame: makers[frame] for frame in mine}
+    assert [session.state(frame) for frame in mine[1:4]] == [FrameState.PROPOSED] * 3
+    assert session.state(22) is FrameState.CHANGED
+    assert "Predicted 23 frames" in dock.message.text()
+    assert "4 of yours kept as they were. 3 frames that were carried, filled in or imported stay" in dock.message.text()
+
+    # the frame shown is predicted in place of what was filled in, for that was asked for; undo brings it back
+    desk.go_to(12)
+    hand.click(dock.predict.this_frame)
+    hand.qtbot.waitUntil(lambda: not dock.workshop.predicting.running, timeout=30_000)
+    assert not session.is_by_hand(12)
+    assert not np.array_equal(layer.data[12], before[12])
+    hand.qtbot.wait(120)
+    hand.click(dock.review.undo)
+    assert "predicting anew" in dock.message.text()
+    assert np.array_equal(layer.data[12], before[12])
+    assert session.is_by_hand(12)
+    assert session.state(12) is FrameState.PROPOSED
+    hand.click(dock.review.redo)
+    assert not session.is_by_hand(12)
+    hand.click(dock.review.undo)
+
+    # what is carried while a prediction is under way stays, too
+    hand.click(dock.predict.all_frames)
+    propose(desk.result, [Prediction(5, desk.task.id, drawn(size, 100, 150, 30), 0.9, carried_from(10))])
+    hand.qtbot.waitUntil(lambda: not dock.workshop.predicting.running, timeout=60_000)
+    assert session.is_by_hand(5)
+    assert np.array_equal(layer.data[5], drawn(size, 100, 150, 30).labels)
+    hand.all_saved(dock)
+    with Store.open(dataset) as store:
+        assert sorted(record.frame for record in store.records()) == [10, 14, 20]

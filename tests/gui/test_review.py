@@ -92,7 +92,8 @@ def test_reviewed_frames_come_back_in_a_new_window(
     echo_dock: M2DinoDock, hand: Any, open_dock: Callable[[], M2DinoDock], qtbot: QtBot
 ) -> None:
     hand.predict_all(echo_dock)
-    hand.paint(echo_dock, 5, 50, 80)
+    proposed = echo_dock.workshop.desk.result.layer.data[5].copy()
+    hand.paint(echo_dock, 5, 50, 80, 1 - proposed[50, 80])
     hand.click(echo_dock.review.accept)
     hand.all_saved(echo_dock)
     mine = echo_dock.workshop.desk.result.layer.data[5].copy()
@@ -103,7 +104,7 @@ def test_reviewed_frames_come_back_in_a_new_window(
     qtbot.waitUntil(lambda: second.workshop.desk.session is not None, timeout=10_000)
     qtbot.waitUntil(lambda: second.workshop.desk.session.is_decided(5), timeout=10_000)
     assert np.array_equal(second.workshop.desk.result.layer.data[5], mine)
-    assert second.workshop.desk.session.state(5) in (FrameState.EDITED, FrameState.ACCEPTED)
+    assert second.workshop.desk.session.state(5) is FrameState.EDITED
     hand.predict_all(second)
     assert np.array_equal(second.workshop.desk.result.layer.data[5], mine), "restored frames are a person's, too"
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from m2dino.errors import UsageError
 from m2dino.network.card import bundled_checkpoint
+from PIL import Image
 
 
 @pytest.mark.timeout(1300)
@@ -33,3 +35,15 @@ def test_every_station_is_reached(tmp_path: Path, checkpoint: Path) -> None:
     assert len(pictures) == 10
     assert all(picture.stat().st_size > 20_000 and picture.name in report for picture in pictures)
     assert re.search(r"peak memory: window \d+ MiB, training process \d+ MiB", report)
+
+
+@pytest.mark.timeout(700)
+def test_every_state_of_the_dock_is_pictured_in_both_themes(tmp_path: Path) -> None:
+    words = ["-m", "napari_m2dino.tour", "--states", "--theme", "both", "--out", str(tmp_path / "tour")]
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    dark, light = (sorted((tmp_path / "tour").glob(f"*-{theme}.png")) for theme in ("dark", "light"))
+    assert len(dark) == len(light) == 18
+    means = [[np.asarray(Image.open(picture).convert("L")).mean() for picture in theme] for theme in (dark, light)]
+    assert all(below < above for below, above in zip(*means, strict=True))

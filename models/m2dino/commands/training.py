@@ -77,6 +77,10 @@ def train(
     focal: Annotated[
         float, typer.Option(help="Exponent of the focal loss; 0 is none.", rich_help_panel=LEARNING)
     ] = 0.0,
+    deep: Annotated[
+        float,
+        typer.Option(help="Weight of the loss on coarser maps; 0 is none.", rich_help_panel=LEARNING),
+    ] = 0.0,
     keep: Annotated[
         Literal["best", "last"],
         typer.Option(help="The state with the best held-out score, or the last.", rich_help_panel=LEARNING),
@@ -118,7 +122,9 @@ def train(
         co_labelled=co_labelled,
         tasks_per_step=tasks_per_step,
         coarse=coarse,
-        losses=replace(PAPER_LOSSES if loss == "paper" else LossSettings(), class_balance=class_balance, focal=focal),
+        losses=replace(
+            PAPER_LOSSES if loss == "paper" else LossSettings(), class_balance=class_balance, focal=focal, deep=deep
+        ),
         keep=keep,
         early_stop=early_stop,
     )

@@ -76,10 +76,15 @@ class Decoder(nn.Module):
 
     def forward(self, taps: Sequence[Tensor], detail: Sequence[Tensor] = ()) -> Tensor:
         """Four taps (B, dim, h, w) at stride 16, shallow to deep, and convolutional maps -> (B, width, 4 h, 4 w)."""
+        return self.levels(taps, detail)[-1]
+
+    def levels(self, taps: Sequence[Tensor], detail: Sequence[Tensor] = ()) -> list[Tensor]:
+        """Return the maps on the way, (B, width, h, w) and (B, width, 2 h, 2 w), then what `forward` returns."""
         h, w = taps[0].shape[-2:]
         # The two deeper taps fuse at stride 16, the third at 8, the shallowest at 4.
         sizes = [(4 * h, 4 * w), (2 * h, 2 * w), (h, w), (h, w)]
         x: Tensor | None = None
+        found: list[Tensor] = []
         for tap, reduce, fuse, size in zip(
             reversed(taps), reversed(self.reduce), reversed(self.fuse), reversed(sizes), strict=True
         ):
@@ -97,6 +102,6 @@ class Decoder(nn.Module):
             if self.middle is not None and len(detail) > 1 and size == sizes[1]:
                 x = x + self.middle(detail[1])
             x = fuse(x)
+            found.append(x)
         assert x is not None
-        out: Tensor = self.out(x)
-        return out
+        return [*found[1:3], self.out(x)]

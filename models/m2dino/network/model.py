@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
@@ -149,14 +149,18 @@ class M2Dino(nn.Module):
 
     def answer(self, encoded: Encoded, grid: tuple[int, int], task_id: str) -> Output:
         """Run what comes after the encoder: the decoder, where the task needs it, and the task's head."""
+        return self.answers(encoded, grid, task_id)[-1]
+
+    def answers(self, encoded: Encoded, grid: tuple[int, int], task_id: str, coarser: bool = False) -> list[Output]:
+        """Do what `answer` does; if `coarser`, with what the head says of coarser maps before it, coarse to fine."""
         key = self.key(task_id)
-        dense = None
+        levels: Sequence[Tensor | None] = [None]
         if self.tasks[task_id].type != "classification":
             maps = [tap.transpose(1, 2).unflatten(2, grid) for tap in encoded.taps]
             decoder = self.own_decoders[key] if self.has_own_decoder(task_id) else self.decoder
-            dense = decoder(maps, encoded.detail)
-        output: Output = self.heads[key](Features(encoded.tokens, dense))
-        return output
+            assert isinstance(decoder, Decoder)
+            levels = decoder.levels(maps, encoded.detail)[0 if coarser else -1 :]
+        return [self.heads[key](Features(encoded.tokens, dense)) for dense in levels]
 
     def from_prefix(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> Output:
         """Finish for one task from a prefix of (h, w) = `grid` patches."""

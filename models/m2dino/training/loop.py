@@ -30,9 +30,9 @@ from m2dino.training import processes
 from m2dino.training.checks import Check, HeldOut, History, Pace, rows_per_task
 from m2dino.training.clock import Clock, duration
 from m2dino.training.coarse import coarse_side, shrunk
-from m2dino.training.colabelled import SharedForward
+from m2dino.training.colabelled import DeepForward, SharedForward
 from m2dino.training.halving import Halving, Indices
-from m2dino.training.losses import alone, class_weights, loss_of
+from m2dino.training.losses import alone, class_weights, deep_loss
 from m2dino.training.parameters import parameter_groups, schedule
 from m2dino.training.run_folder import RunFolder
 from m2dino.training.sampling import Batch, TaskSampler, rows_of_task, sampler_of
@@ -160,7 +160,7 @@ class _Loop:
         self.named = {name: p for name, p in net.named_parameters() if p.requires_grad}
         self.optimizer = AdamW(parameter_groups(net, settings))
         self.forward = SharedForward(net)
-        self.module, self.wrapped = fabric.setup(self.forward, self.optimizer)
+        self.module, self.wrapped = fabric.setup(DeepForward(net, settings.losses.deep > 0), self.optimizer)
         self.weights: dict[str, Tensor] = {name: p.detach() for name, p in self.named.items()}
         self.average = {name: p.detach().clone() for name, p in self.named.items()}
         self.halving = Halving(settings.batch_size)
@@ -270,7 +270,9 @@ class _Loop:
             outputs = self.module(images[own], tasks)
             parts = torch.stack(
                 [
-                    loss_of(outputs[task], target[own], self.settings.losses, self.weights_of_classes.get(task), total)
+                    deep_loss(
+                        outputs[task], target[own], self.settings.losses, self.weights_of_classes.get(task), total
+                    )
                     for task, target in zip(tasks, targets, strict=True)
                 ]
             ) * (len(part) / len(images))

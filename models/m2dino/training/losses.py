@@ -72,6 +72,18 @@ def loss_of(
     return regression_loss(output, target, settings, total)
 
 
+def deep_loss(
+    outputs: Sequence[Output],
+    target: Tensor,
+    settings: LossSettings = DEFAULT,
+    weights: Tensor | None = None,
+    total: Total = alone,
+) -> Tensor:
+    """Return the loss of the last output, and `settings.deep` times the mean of what `loss_of` says of those before."""
+    *coarser, answer = (loss_of(output, target, settings, weights, total) for output in outputs)
+    return answer + settings.deep * torch.stack(coarser).mean() if coarser else answer
+
+
 def _cross_entropy(logits: Tensor, target: Tensor, focal: float, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of each pixel or image, times (1 - p)^focal of its true class."""
     losses = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)

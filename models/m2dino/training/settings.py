@@ -25,6 +25,8 @@ class LossSettings:
         Of classification.
     heat : float
         Weight of the heatmap's cross-entropy beside the coordinates' loss, for boxes and points.
+    deep : float
+        Weight of the same loss on what the head says of the decoder's coarser maps (deep supervision); 0 is none.
     """
 
     dice: float = 1.0
@@ -33,9 +35,13 @@ class LossSettings:
     class_balance: float = 0.0
     label_smoothing: float = 0.05
     heat: float = 0.2
+    deep: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.dice, self.cross_entropy, self.focal, self.heat) < 0 or self.dice + self.cross_entropy == 0:
+        if (
+            min(self.dice, self.cross_entropy, self.focal, self.heat, self.deep) < 0
+            or self.dice + self.cross_entropy == 0
+        ):
             raise UsageError("Weights of losses must not be negative, and Dice or cross-entropy must be more than 0.")
         if not 0 <= self.class_balance <= 1 or not 0 <= self.label_smoothing < 1:
             raise UsageError("Class balance and label smoothing lie between 0 and 1.")

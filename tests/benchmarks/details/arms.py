@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,8 @@ from m2dino.network.model import M2Dino
 from m2dino.network.stem_weights import start_stem
 from m2dino.tasks import Task
 from m2dino.training.settings import TrainSettings
+
+from tests.benchmarks.details.pretrain import Objective
 
 Stem = Literal["none", "random", "imagenet"]
 
@@ -29,8 +31,8 @@ class Arm:
     top_k : int
         Experts used per token; 0 mixes all.
     experts : int
-    distilled : bool
-        The ViT starts from weights distilled from MobileNetV2's maps (see `distil`) instead of random ones.
+    start : str
+        What the ViT starts from: random weights, or what `pretrain` made by that objective.
     coarse : float
         Share of the run on smaller images.
     decoder_width : int
@@ -41,15 +43,16 @@ class Arm:
     stem: Stem = "imagenet"
     top_k: int = 2
     experts: int = 4
-    distilled: bool = False
+    start: Literal["random"] | Objective = "random"
     coarse: float = 0.0
     decoder_width: int = 64
+    deep: float = 0.0
     image_size: int = 128
     weights: Path | None = None
 
-    def at(self, image_size: int, weights: Path) -> Arm:
-        """Return this arm for a size of the input, with the place of the distilled weights."""
-        return replace(self, image_size=image_size, weights=weights if self.distilled else None)
+    def at(self, image_size: int, weights: Mapping[Objective, Path]) -> Arm:
+        """Return this arm for a size of the input, with the place of the weights that it starts from."""
+        return replace(self, image_size=image_size, weights=None if self.start == "random" else weights[self.start])
 
     def describe(self) -> dict[str, Any]:
         """Return what it is, without places on this machine."""
@@ -57,14 +60,15 @@ class Arm:
             "stem": self.stem,
             "top_k": self.top_k,
             "experts": self.experts,
-            "distilled": self.distilled,
+            "start": self.start,
             "coarse": self.coarse,
             "decoder_width": self.decoder_width,
+            "deep": self.deep,
             "image_size": self.image_size,
         }
 
     def settings(self, settings: TrainSettings) -> TrainSettings:
-        return replace(settings, coarse=self.coarse)
+        return replace(settings, coarse=self.coarse, losses=replace(settings.losses, deep=self.deep))
 
     def build(self, tasks: Iterable[Task], ema: float = 0.998) -> tuple[M2Dino, str]:
         """Return the network as it starts, and whose weights it starts from."""
@@ -77,7 +81,7 @@ class Arm:
         if self.stem == "none":
             architecture = architecture.with_options(stem="")
         net = M2Dino(architecture, tasks, weights=self.weights)
-        sources = ["a distilled ViT"] if self.weights else []
+        sources = [f"a {self.start} ViT"] if self.weights else []
         if self.stem == "imagenet":
             sources.append(start_stem(net) or "random")
         return net, " and ".join(sources) or "random"
@@ -89,12 +93,15 @@ ARMS = {
         Arm("bundled"),
         Arm("no-stem", stem="none"),
         Arm("random-stem", stem="random"),
-        Arm("distilled-no-stem", stem="none", distilled=True),
-        Arm("distilled", distilled=True),
+        Arm("distilled-no-stem", stem="none", start="distilled"),
+        Arm("distilled", start="distilled"),
+        Arm("masked-no-stem", stem="none", start="masked"),
+        Arm("masked", start="masked"),
         Arm("soft", top_k=0),
         Arm("two-experts", top_k=1, experts=2),
         Arm("wide-decoder", decoder_width=128),
         Arm("coarse", coarse=0.5),
+        Arm("deep", deep=0.5),
     )
 }
 
