@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -203,6 +204,8 @@ def test_cancel_ends_the_child_and_keeps_the_model_in_use(corrected: M2DinoDock,
     hand.qtbot.waitUntil(lambda: improving.run is not None and bool(improving.run.losses), timeout=120_000)
     pid = improving.process.pid
     assert pid
+    if os.name == "posix":
+        assert psutil.Process(pid).nice() > psutil.Process().nice(), "the window comes first"
     began = time.monotonic()
     hand.click(dock.improve.cancel)
     hand.qtbot.waitUntil(lambda: not improving.running, timeout=10_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from m2dino.training.finetune_common import FinetuneProgress, FinetuneResult
 
 PROGRESS_EVERY_S = 0.2
+GIVE_WAY = 5
+"""Steps of niceness: a training takes what the window leaves, and all that nobody else uses."""
 COMPARING = "comparing before and after on the held-out frames"
 
 
@@ -57,6 +60,8 @@ def finetune(
     ] = False,
 ) -> None:
     """Train one task on corrected and accepted frames; every other task stays as it was."""
+    if json_lines and hasattr(os, "nice"):  # Windows prefers the window in the foreground by itself
+        os.nice(GIVE_WAY)
     if estimate:
         _estimate(store, task, checkpoint, form, replay or [], steps, device, json_lines)
         return

@@ -161,7 +161,7 @@ class _Run:
             parameter.requires_grad_(id(parameter) in learning)
         if probing:
             with self.watch.timing("encode", len(pictures)):
-                pictures.encode_all()
+                pictures.encode_all(self.should_stop)
         check_every = max(1, self.steps // self.settings.checks)
         while self.step < last:
             if self.should_stop():

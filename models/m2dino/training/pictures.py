@@ -19,7 +19,7 @@ from m2dino.errors import TrainingError
 from m2dino.network.backbone import Prefix
 from m2dino.network.model import Encoded
 from m2dino.predictor import Model, join_prefixes, split_prefix
-from m2dino.progress import ShouldStop
+from m2dino.progress import ShouldStop, never_stop
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_common import FinetuneSettings
 from m2dino.training.halving import Indices
@@ -65,10 +65,13 @@ class Round:
         """Return what the task-free half said of some pictures."""
         return join_prefixes([self._prefixes[i] for i in chosen])
 
-    def encode_all(self) -> None:
-        """Have the encoder say what `encoded` returns, if it has not."""
-        if not self._encoded:
-            self._encoded = [*self._encode()]
+    def encode_all(self, should_stop: ShouldStop = never_stop) -> None:
+        """Have the encoder say what `encoded` returns, as far as it has not; stopped, it goes on at the next call."""
+        with torch.no_grad():
+            for first in range(len(self._encoded), len(self), AT_ONCE):
+                if should_stop():
+                    return
+                self._encoded += self._encode(np.arange(first, min(first + AT_ONCE, len(self))))
 
     def encoded(self, chosen: Indices) -> Encoded:
         """Return what the encoder said of some pictures when it was asked first: it must not learn in between."""
@@ -83,14 +86,11 @@ class Round:
     def targets(self, chosen: Indices) -> Tensor:
         return torch.stack([self._targets[i] for i in chosen]).to(self._model.device)
 
-    @torch.no_grad()
-    def _encode(self) -> Iterator[Encoded]:
-        for first in range(0, len(self), AT_ONCE):
-            with autocast(self._model):
-                chosen = np.arange(first, min(first + AT_ONCE, len(self)))
-                whole = self._model.net.encode(self.prefix(chosen), self.grid, self._task_id)
-            for i in range(len(chosen)):
-                yield Encoded(whole.tokens[i : i + 1].clone(), tuple(tap[i : i + 1].clone() for tap in whole.taps))
+    def _encode(self, chosen: Indices) -> Iterator[Encoded]:
+        with autocast(self._model):
+            whole = self._model.net.encode(self.prefix(chosen), self.grid, self._task_id)
+        for i in range(len(chosen)):
+            yield Encoded(whole.tokens[i : i + 1].clone(), tuple(tap[i : i + 1].clone() for tap in whole.taps))
 
 
 class Pictures:
