@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from m2dino.study.summary import Line, Summary
 
 COLOURS = {"task-specific": "#555555", "clinically-grouped": "#b35900", "all-task": "#0b5c8f"}
 TYPES = {"segmentation": "o", "classification": "s", "detection": "^", "regression": "D"}
+ROUND = [digit * 10**power for power in range(7) for digit in (1, 2, 5)]
+"""Labels of a logarithmic axis."""
 LOSS, GAIN, OPEN = "#c0182b", "#18794e", "#8a8f98"
 
 
@@ -92,6 +94,15 @@ def _bound(axis: Any, values: Sequence[float]) -> None:
     axis.set_xlim(max(low, -reach), min(high, reach))
 
 
+def _apart(counts: Iterable[float]) -> list[float]:
+    """Return those of rising counts whose labels do not run into each other on a logarithmic axis of a small panel."""
+    found: list[float] = []
+    for count in sorted(counts):
+        if not found or count > 1.3 * found[-1]:
+            found.append(count)
+    return found
+
+
 def scales(summary: Summary) -> bytes | None:
     """Draw each task's figure over its number of training rows, a curve for each paradigm; None for one scale."""
     if len(set(summary.plan.options.scales)) < 2 or not summary.pooling:
@@ -117,7 +128,7 @@ def scales(summary: Summary) -> bytes | None:
                 label=paradigm,
             )
         axis.set_xscale("log")
-        axis.set_xticks(list(alone), [f"{count:.0f}" for count in alone])
+        axis.set_xticks(ticks := _apart(alone), [f"{count:.0f}" for count in ticks])
         axis.set_xticks([], minor=True)
         axis.set_title(task, fontsize=9)
         axis.set_ylabel(lines[0].change.metric + (" (px)" if lines[0].change.metric == "MRE" else ""), fontsize=8)
@@ -149,6 +160,10 @@ def amount(summary: Summary) -> bytes | None:
                 alpha=0.8,
             )
     axis.set_xscale("log")
+    counts = [line.rows for line in lines]
+    ticks = [tick for tick in ROUND if min(counts) / 1.5 <= tick <= 1.5 * max(counts)]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_xticks([], minor=True)
     axis.set_xlabel("training rows of the task itself, every scale")
     axis.set_ylabel("change by pooling all, points")
     axis.grid(alpha=0.25)

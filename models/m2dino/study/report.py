@@ -16,11 +16,11 @@ from m2dino.study.summary import Line, Summary
 from m2dino.study.tables import to_csv, to_json
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2024; background: #fff; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2024; background: #fff; max-width: 72rem; margin: 2rem auto;
+  padding: 0 1rem } p, figcaption { max-width: 52rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #e2e5e9; text-align: right; white-space: nowrap }
+th, td { padding: .25rem .5rem; border-bottom: 1px solid #e2e5e9; text-align: right; white-space: nowrap }
 th:first-child, td:first-child, .text { text-align: left }
 .loss { color: #c0182b; font-weight: 600 } .gain { color: #18794e; font-weight: 600 } .open { color: #60646c }
 img { max-width: 100%; height: auto } figcaption, .note { color: #60646c; font-size: .85rem }
@@ -121,21 +121,22 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _lines(lines: Sequence[Line]) -> str:
-    head = ("task", "metric", "trained on", "before", "here", "points", "over subjects", "over seeds", "seeds", "")
+    # What was found comes second: on a narrow screen it must not be what is scrolled away.
+    head = ("task", "", "points", "over subjects", "over seeds", "seeds", "metric", "before", "here", "trained on")
     return _table(
         head,
         [
             (
                 escape(line.task),
-                line.change.metric,
-                f"{line.rows:.0f} of {line.subjects:.0f}",
-                _value(line.change, line.change.reference),
-                _value(line.change, line.change.value),
+                f'<span class="{VERDICTS.get(line.change.verdict, "open")}">{SHOWN[line.change.verdict]}</span>',
                 f"{line.change.points:+.1f}",
                 _interval(line.change.in_points(line.change.by_subjects)),
                 _interval(line.change.in_points(line.change.by_seeds)),
                 str(line.seeds),
-                f'<span class="{VERDICTS.get(line.change.verdict, "open")}">{SHOWN[line.change.verdict]}</span>',
+                line.change.metric,
+                _value(line.change, line.change.reference),
+                _value(line.change, line.change.value),
+                f"{line.rows:.0f} rows of {line.subjects:.0f} subjects",
             )
             for line in lines
         ],
