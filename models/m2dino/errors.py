@@ -82,6 +82,20 @@ class StoreError(M2DinoError):
     """The dataset folder of corrections cannot be used."""
 
 
+class MissingPicturesError(StoreError):
+    """Pictures of labelled frames have gone from the store; their loops have them.
+
+    Attributes
+    ----------
+    frames : dict of str to list of int
+        The frames, by identity of their loop.
+    """
+
+    def __init__(self, message: str, frames: dict[str, list[int]]) -> None:
+        super().__init__(message)
+        self.frames = frames
+
+
 class StoreWriteError(StoreError):
     """The disk is full or read-only; nothing was half-written and the record is still unsaved."""
 

@@ -2,13 +2,14 @@
 
     python tests/benchmarks/bench_finetuning.py [--frames 16] [--rounds 5] [--threads 1]
 
-An epoch of an isolated fine-tune of the bundled checkpoint: every frame of the carotid sample once, in steps of eight,
-forward, losses and backward of what the task owns. *Kept*: as `m2dino finetune` does it. *Anew*: the same steps, but each
-picture goes through the frozen part again, without gradients, as it must where nothing is kept; and, in the last
-line, is also read and augmented again. Processor time, the fastest round of each.
+An epoch of an isolated fine-tune of the bundled checkpoint: frames of the carotid sample once each, in steps of eight,
+forward, losses and backward of what the task owns. *Kept*: as `m2dino finetune` does it. *Anew*: the same steps, but
+each picture goes through the frozen part again, without gradients, as it must where nothing is kept; reading and
+augmenting it anew is not even counted. Processor time, the fastest round of each.
 
-The steps are of two kinds: those that head and decoder learn from (four in five), where all of the encoder is frozen, and
-those that the task's own experts learn from too (one in five), where only the half before the first mixture is.
+The steps are of two kinds: those that head and decoder learn from (four in five), where all of the encoder is frozen,
+and those that the task's own experts learn from too (one in five), where only the half before the first mixture is.
+The last lines are what is paid once: making the pictures with what is kept of them.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from m2dino.errors import M2DinoError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from m2dino.data.bring_back import BroughtBack
     from m2dino.metrics import Metric
     from m2dino.progress import ShouldStop
     from m2dino.training.comparing import Outcome
@@ -47,6 +48,12 @@ def finetune(
     replay: Annotated[
         list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form); may be repeated.")
     ] = None,
+    loops: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Where loops are now, if the store has lost pictures: searched with all below; may be repeated."
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Folder for a report: figures, held-out frames, use of the experts.")
     ] = None,
@@ -63,11 +70,11 @@ def finetune(
     if json_lines and hasattr(os, "nice"):  # Windows prefers the window in the foreground by itself
         os.nice(GIVE_WAY)
     if estimate:
-        _estimate(store, task, checkpoint, form, replay or [], steps, device, json_lines)
+        _estimate(store, task, checkpoint, form, replay or [], steps, device, json_lines, loops or [])
         return
     if out is None:
         raise typer.BadParameter("give the checkpoint to write", param_hint="'-o' / '--out'")
-    run = partial(_run, store, task, out, checkpoint, form, replay or [], report, steps, device)
+    run = partial(_run, store, task, out, checkpoint, form, replay or [], report, steps, device, loops or [])
     if json_lines:
         _for_a_window(run, out)
         return
@@ -75,18 +82,21 @@ def finetune(
     with stop_on_interrupt() as should_stop:
         result, told = run(
             on_start=lambda data: None,
+            on_back=lambda back: print(back.text()),
             on_progress=lambda p: progress(p.done, p.total, p.text),
             should_stop=should_stop,
         )
     print(f"{out}  {told.card.id}")
-    loops = "1 loop" if result.loops == 1 else f"{result.loops} loops"
-    print(f"{result.train} frames trained and {result.heldout} held out, of {loops}, {result.seconds:.0f} s")
+    loops_of = "1 loop" if result.loops == 1 else f"{result.loops} loops"
+    print(f"{result.train} frames trained and {result.heldout} held out, of {loops_of}, {result.seconds:.0f} s")
     for row in told.rows:
         print(f"  {row.task:24} {row.text()}{'  HARMED' if row.harmed else ''}")
     if told.unchanged:
         print(f"  {told.unchanged} other tasks cannot have changed")
     if told.report is not None:
         print(f"report: {told.report / 'index.html'}")
+    for caution in result.cautions:
+        print(f"caution: {caution}")
     for warning in told.warnings:
         print(warning, file=sys.stderr)
     if told.warnings:
@@ -103,11 +113,14 @@ def _run(
     report: Path | None,
     steps: int | None,
     device: str,
+    loops: list[Path],
     *,
     on_start: Callable[[Corrections], None],
+    on_back: Callable[[BroughtBack], None],
     on_progress: Callable[[FinetuneProgress], None],
     should_stop: ShouldStop,
 ) -> tuple[FinetuneResult, Outcome]:
+    from m2dino.data.bring_back import bring_back
     from m2dino.data.store import Store
     from m2dino.lineage import read_lineage, record_trained
     from m2dino.training.comparing import outcome
@@ -118,6 +131,15 @@ def _run(
         raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
     settings = FinetuneSettings() if steps is None else FinetuneSettings(steps=steps)
     with Store.open(store) as opened:
+        if loops:
+            on_back(
+                bring_back(
+                    opened,
+                    loops,
+                    on_progress=lambda done, total, text: on_progress(FinetuneProgress(done, total, text)),
+                    should_stop=should_stop,
+                )
+            )
         result = finetune(
             opened,
             task,
@@ -164,8 +186,10 @@ def _estimate(
     steps: int | None,
     device: str,
     json_lines: bool,
+    loops: list[Path],
 ) -> None:
     """Say what a fine-tune would do; measure this computer first where that was never done."""
+    from m2dino.data.bring_back import bring_back
     from m2dino.data.store import Store
     from m2dino.device import choose_device
     from m2dino.training.estimate import estimate
@@ -175,6 +199,8 @@ def _estimate(
     base, kind = _base(checkpoint), choose_device(device).type
     try:
         with Store.open(store) as opened:
+            if loops:
+                bring_back(opened, loops)
             ask = partial(
                 estimate, opened, base, task, form, settings=FinetuneSettings(steps=steps), device=kind, replay=replay
             )
@@ -249,6 +275,9 @@ def _for_a_window(run: Callable[..., tuple[FinetuneResult, Outcome]], out: Path)
     try:
         result, told = run(
             on_start=on_start,
+            on_back=lambda back: _emit(
+                "brought_back", pictures=back.pictures, loops=back.loops, missing=back.missing, text=back.text()
+            ),
             on_progress=on_progress,
             should_stop=stopping.is_set,
         )
@@ -267,6 +296,8 @@ def _for_a_window(run: Callable[..., tuple[FinetuneResult, Outcome]], out: Path)
         harmed=list(result.harmed),
         unmeasured=list(result.verdict.unmeasured),
         doubts=list(result.verdict.doubts),
+        cautions=list(result.cautions),
+        fingerprint=result.card.fingerprint,
         changes={name: change.to_dict() for name, change in result.verdict.changes.items()},
         before=_plain(result.before),
         after=_plain(result.after),

@@ -124,6 +124,31 @@ class Store(StoreReader):
         self._refresh_view(definition)
         return stored
 
+    def put_picture_back(self, loop_id: str, frame: int, picture: Frame) -> None:
+        """Write the picture of a frame whose file has gone or is damaged.
+
+        Parameters
+        ----------
+        loop_id : str
+        frame : int
+        picture : ndarray of uint8, shape (H, W, 3)
+            From the loop of that identity.
+
+        Raises
+        ------
+        StoreError
+            The store knows no such frame, or one of another size.
+        StoreWriteError
+            The disk is full or read-only.
+        """
+        size = self.frame_size(loop_id, frame)
+        if size != picture.shape[:2]:
+            raise StoreError(f"{self.folder}: frame {frame} of this loop is not of the size that the store knows.")
+        with self._lock, store_errors(self.folder, writing=True):
+            rows = self._query("SELECT stem FROM loops WHERE loop_id = ?", (loop_id,))
+            (self.folder / "frames").mkdir(exist_ok=True)
+            write_whole(self.folder / "frames" / file_name(rows[0][0], frame), encode_frame(picture))
+
     def withdraw(self, loop_id: str, frame: int, task_id: str) -> None:
         """Undo a decision: the frame has no label again, and the history keeps what it had.
 

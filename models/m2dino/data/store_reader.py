@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator
@@ -248,6 +249,41 @@ class StoreReader:
             return load_image(self.folder / "frames" / file_name(rows[0][0], frame))
         except DatasetError as error:
             raise StoreError(str(error)) from error
+
+    def missing_pictures(self, task_id: str | None = None, *, damaged: bool = False) -> dict[str, list[int]]:
+        """Return the frames whose pictures have gone from the folder, by loop id, in order.
+
+        Parameters
+        ----------
+        task_id : str, optional
+            Look at the frames that train this task only; without, at every frame of the store.
+        damaged : bool
+            Read every picture, and count those that cannot be read, too.
+        """
+        rows = self._query(
+            "SELECT s.stem, f.loop_id, f.frame FROM frames f JOIN loops s ON s.loop_id = f.loop_id ORDER BY 2, 3"
+        )
+        if task_id is not None:
+            training = {(row.loop_id, row.frame) for row in self.training_rows(task_id)}
+            rows = [row for row in rows if (row[1], row[2]) in training]
+        there = self._picture_names()
+        found: dict[str, list[int]] = {}
+        for stem, loop_id, frame in rows:
+            if file_name(stem, frame) not in there or (damaged and not self._readable(loop_id, frame)):
+                found.setdefault(loop_id, []).append(frame)
+        return found
+
+    def _picture_names(self) -> set[str]:
+        try:
+            with os.scandir(self.folder / "frames") as entries:
+                return {entry.name for entry in entries}
+        except OSError:
+            return set()
+
+    def _readable(self, loop_id: str, frame: int) -> bool:
+        with contextlib.suppress(StoreError):
+            return self.frame(loop_id, frame).shape[:2] == self.frame_size(loop_id, frame)
+        return False
 
     def frame_size(self, loop_id: str, frame: int) -> tuple[int, int] | None:
         """Return (height, width) of a frame whose picture the store holds, without reading it; else None."""

@@ -88,7 +88,7 @@ def outcome(
     warnings = result.verdict.warnings(task_id)
     if result.heldout and (report is not None or others) and not should_stop():
         comparison = compare_models(
-            store, task_id, before, out, device=device, on_frame=on_frame, should_stop=should_stop
+            store, task_id, before, out, data=result.snapshot, device=device, on_frame=on_frame, should_stop=should_stop
         )
     if comparison is not None and others and comparison.change is not None and comparison.change.harmed:
         text = (
@@ -115,6 +115,7 @@ def outcome(
             len(comparison.frames),
             _experts(comparison.usage_before),
             _experts(comparison.usage_after),
+            result.cautions,
         ),
         pictures,
         report,

@@ -23,7 +23,7 @@ from m2dino.scoring.cases import Case, named_class
 from m2dino.scoring.image_figures import ImageFigures, image_figures, quality
 from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.tasks import Task
-from m2dino.training.corrections import corrections
+from m2dino.training.corrections import Corrections, corrections
 from m2dino.training.finetune_common import FinetuneResult
 from m2dino.training.guard import Change, compare
 from m2dino.training.task_rows import TaskRow
@@ -117,11 +117,22 @@ def compare_models(
     before: Path,
     after: Path,
     *,
+    data: Corrections | None = None,
     device: str = "auto",
     on_frame: OnFrame = lambda done, total: None,
     should_stop: ShouldStop = never_stop,
 ) -> Comparison | None:
     """Compare two checkpoints on the held-out frames of a task; None when told to stop.
+
+    Parameters
+    ----------
+    store : Store
+    task_id : str
+    before, after : Path
+    data : Corrections, optional
+        The frames as they were at some moment; by default as they are now.
+    device : str
+    on_frame, should_stop : callables
 
     Raises
     ------
@@ -131,7 +142,7 @@ def compare_models(
         The model after does not know the task as the store does.
     NotACheckpointError, StoreError
     """
-    data = corrections(store, task_id)
+    data = data or corrections(store, task_id)
     total, looks = 2 * len(data.heldout), list[_Look | None]()
     names = []
     for turn, path in enumerate((before, after)):

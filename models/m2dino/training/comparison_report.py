@@ -68,6 +68,8 @@ class Report:
     heldout : int
         Held-out frames in all; the best of many have no picture.
     experts_before, experts_after : Experts
+    cautions : tuple of str
+        What the labels could not teach or vouch for.
     """
 
     task: str
@@ -80,6 +82,7 @@ class Report:
     heldout: int = 0
     experts_before: Experts = Experts()
     experts_after: Experts = Experts()
+    cautions: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
@@ -121,6 +124,7 @@ def read_report(folder: Path) -> Report:
                 **data,
                 "rows": tuple(map(TaskRow.from_dict, data["rows"])),
                 "warnings": tuple(data["warnings"]),
+                "cautions": tuple(data.get("cautions", ())),
                 "frames": tuple(FramePicture(**one) for one in data["frames"]),
                 "experts_before": Experts.from_dict(data["experts_before"]),
                 "experts_after": Experts.from_dict(data["experts_after"]),
@@ -143,6 +147,7 @@ def to_html(report: Report) -> str:
     lines = [_HEAD, f"<h1>{_safe(report.task)}: before and after</h1>"]
     lines.append(f"<p>Before: {_safe(report.before_id)}. After: {_safe(report.after_id)}.</p>")
     lines += [f'<p class="harm">{_safe(text)}</p>' for text in report.warnings]
+    lines += [f"<p>{_safe(text)}</p>" for text in report.cautions]
     lines.append("<table><tr><th>task<th>before<th>after<th>change (95 % interval)<th>held out</tr>")
     for row in report.rows:
         kind = "harm" if row.harmed else "better" if row.better else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from m2dino.data.records import Record
 from m2dino.data.store import Rule, Store
@@ -13,8 +13,14 @@ from m2dino.data.value_files import decode_region
 from m2dino.errors import TooLittleDataError
 from m2dino.network.card import ModelCard
 from m2dino.tasks import Task
+from m2dino.training.cautions import label_cautions
 from m2dino.training.holdout import Key, assign, units_of
-from m2dino.training.refusals import refuse_nothing_to_learn, refuse_one_side, refuse_too_few
+from m2dino.training.refusals import (
+    refuse_missing_pictures,
+    refuse_nothing_to_learn,
+    refuse_one_side,
+    refuse_too_few,
+)
 
 SAME_LOOP = (
     "Frames of the same loop or subject are trained on and held out, so the figures say little of other loops; correct "
@@ -33,12 +39,15 @@ class Division:
     train, heldout : list of TrainingRow
     units : dict of str to str
         The unit of each loop (see `holdout`).
+    of_labels : tuple of str
+        What the labels to learn from leave out (see `cautions`).
     """
 
     task: Task
     train: list[TrainingRow]
     heldout: list[TrainingRow]
     units: dict[str, str]
+    of_labels: tuple[str, ...] = ()
 
     @property
     def loops(self) -> int:
@@ -56,11 +65,11 @@ class Division:
         )
 
     def cautions(self) -> tuple[str, ...]:
-        """Say what the held-out frames cannot vouch for."""
+        """Say what the labels leave out, and what the held-out frames cannot vouch for."""
         held = {self.units[row.loop_id] for row in self.heldout}
         if held & {self.units[row.loop_id] for row in self.train}:
-            return (SAME_LOOP,)
-        return (ONE_LOOP,) if len(held) == 1 else ()
+            return (*self.of_labels, SAME_LOOP)
+        return (*self.of_labels, ONE_LOOP) if len(held) == 1 else self.of_labels
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,9 @@ class Corrections:
     fingerprint : str
         Hash over all the frames and their labels, of the moment when they were divided.
     cautions : tuple of str
-        What the held-out frames cannot vouch for.
+        What the labels leave out, and what the held-out frames cannot vouch for.
+    rows : tuple of TrainingRow
+        All of them, as they were at that moment.
     """
 
     task: Task
@@ -85,21 +96,23 @@ class Corrections:
     loops: int = 1
     fingerprint: str = ""
     cautions: tuple[str, ...] = field(default=())
+    rows: tuple[TrainingRow, ...] = field(default=(), repr=False)
 
 
 def plan(store: StoreReader, task_id: str) -> Division:
-    """Return how `corrections` would divide the frames now; nothing is fixed, and few labels are read.
+    """Return how `corrections` would divide the frames now; nothing is fixed, and each label is read once at most.
 
     Raises
     ------
-    TooLittleDataError, OneClassError, StoreError
+    TooLittleDataError, OneClassError, MissingPicturesError, StoreError
         What `corrections` would raise.
     """
     rows = store.training_rows(task_id)
     groups = store.groups(task_id)
     division = _divided(store, task_id, rows, _rule(store, task_id)(rows, store.holdout(task_id), groups), groups)
     refuse_nothing_to_learn(division.task, division.train, store.value)
-    return division
+    refuse_missing_pictures(store.folder, store.missing_pictures(task_id))
+    return replace(division, of_labels=label_cautions(store, division.task, division.train))
 
 
 def corrections(store: Store, task_id: str) -> Corrections:
@@ -113,11 +126,14 @@ def corrections(store: Store, task_id: str) -> Corrections:
         Fewer than four, none on one side, or labels that say nothing.
     OneClassError
         A classification with one class only.
+    MissingPicturesError
+        Pictures have gone from the store (see `m2dino.data.bring_back`).
     StoreError, StoreWriteError
     """
     plan(store, task_id)  # refuses before anything is fixed
     rows, held = store.divide(task_id, _rule(store, task_id))
     division = _divided(store, task_id, rows, held, store.groups(task_id))
+    division = replace(division, of_labels=label_cautions(store, division.task, division.train))
 
     def records(chosen: Sequence[TrainingRow]) -> list[Record]:
         return [
@@ -140,6 +156,7 @@ def corrections(store: Store, task_id: str) -> Corrections:
         division.loops,
         fingerprint_of(rows),
         division.cautions(),
+        tuple(rows),
     )
 
 

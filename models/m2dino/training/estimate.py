@@ -35,7 +35,7 @@ class Estimate:
     text : str
         All of it for a person.
     cautions : tuple of str
-        What the held-out frames cannot vouch for.
+        What the labels leave out, and what the held-out frames cannot vouch for.
     """
 
     frames: int
@@ -86,7 +86,7 @@ def estimate(
         The checkpoint knows the task with another type or number of classes.
     NothingToReplayError
         The shared form has nothing to replay.
-    NotACheckpointError, StoreError
+    NotACheckpointError, MissingPicturesError, StoreError
     """
     settings = settings or FinetuneSettings()
     division = plan(store, task_id)

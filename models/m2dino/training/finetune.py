@@ -20,6 +20,7 @@ from m2dino.network.card import TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
+from m2dino.training.cautions import meanwhile
 from m2dino.training.corrections import Corrections, corrections
 from m2dino.training.finetune_common import (
     FinetuneProgress,
@@ -83,6 +84,8 @@ def finetune(
     ------
     TooLittleDataError, OneClassError
         Too few corrected frames, or their labels say nothing.
+    MissingPicturesError
+        Pictures have gone from the store (see `m2dino.data.bring_back`).
     OtherTaskError
         The base knows the task with another type or number of classes.
     NothingToReplayError
@@ -138,6 +141,8 @@ def finetune(
     if task_id not in (changes if known else after) or (not known and headline(after[task_id]) is None):
         unmeasured.add(task_id)
     verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts)
+    cautions = (*data.cautions, *filter(None, [meanwhile(data.rows, store.training_rows(task_id))]))
+    noted = [f"{task_id}: {one}" for one in cautions]
     reports = {**card.tasks, task_id: report}
     for name, scores in after.items():
         reports[name] = replace(reports[name], metrics=metric_values(judged(scores)))
@@ -145,7 +150,7 @@ def finetune(
         card,
         tasks=reports,
         parent_id=card.id,
-        limits=" ".join(filter(None, [card.limits, *verdict.warnings(task_id)])),
+        limits=" ".join(filter(None, [card.limits, *verdict.warnings(task_id), *noted])),
         fingerprint=data.fingerprint,
         training={
             "form": form,
@@ -155,6 +160,7 @@ def finetune(
             "harmed": list(verdict.harmed),
             "unmeasured": sorted(unmeasured),
             "doubts": list(doubts),
+            "cautions": list(cautions),
             "changes": {name: change.to_dict() for name, change in sorted(changes.items())},
         },
     )
@@ -171,5 +177,7 @@ def finetune(
         data.loops,
         time.monotonic() - start,
         stopped,
+        data,
         verdict,
+        cautions,
     )

@@ -75,8 +75,12 @@ class FinetuneResult:
     train, heldout, loops : int
     seconds : float
     stopped : bool
+    snapshot : Corrections
+        What it was trained and measured on: the frames as they were when it began.
     verdict : Verdict
         What the guard says of the change.
+    cautions : tuple of str
+        What the labels could not teach or vouch for, and what was saved meanwhile; the model's card holds them, too.
     """
 
     card: ModelCard
@@ -87,7 +91,9 @@ class FinetuneResult:
     loops: int
     seconds: float
     stopped: bool
+    snapshot: Corrections
     verdict: Verdict = field(default_factory=Verdict)
+    cautions: tuple[str, ...] = ()
 
     @property
     def harmed(self) -> tuple[str, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from m2dino.data.store_reader import TrainingRow
-from m2dino.errors import NothingToReplayError, OneClassError, OtherTaskError, TooLittleDataError
+from m2dino.errors import MissingPicturesError, NothingToReplayError, OneClassError, OtherTaskError, TooLittleDataError
 from m2dino.network.card import ModelCard
 from m2dino.tasks import Task
 from m2dino.values import ClassProbabilities, Keypoints, Mask, Value
@@ -51,6 +51,24 @@ def refuse_one_side(task_id: str, frames: int, held: int) -> None:
             f"{task_id}: none of the {frames} frames is held out any more, and those that trained a model cannot vouch "
             "for one; correct frames of another loop."
         )
+
+
+def refuse_missing_pictures(folder: Path, missing: Mapping[str, list[int]]) -> None:
+    """Refuse frames whose pictures have gone from the store.
+
+    Raises
+    ------
+    MissingPicturesError
+    """
+    if not missing:
+        return
+    frames, loops = sum(map(len, missing.values())), len(missing)
+    which = f"{frames} labelled frame{'' if frames == 1 else 's'} of {loops} loop{'' if loops == 1 else 's'}"
+    raise MissingPicturesError(
+        f"{folder}: the pictures of {which} have gone from this dataset folder. Say where the loops are now (--loops "
+        "FOLDER, searched with all below it): they are known by their content, whatever they are called.",
+        dict(missing),
+    )
 
 
 def refuse_nothing_to_learn(task: Task, rows: Iterable[TrainingRow], value_of: Callable[[TrainingRow], Value]) -> None:
