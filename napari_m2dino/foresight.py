@@ -14,10 +14,11 @@ from pathlib import Path
 
 from m2dino.advice.finetuning import advise_finetune
 from m2dino.data.store import Store
-from m2dino.errors import M2DinoError, StoreError
+from m2dino.errors import M2DinoError, MissingPicturesError, NothingToReplayError, StoreError
 from m2dino.lineage import read_lineage
 from m2dino.tasks import TaskRegistry
 from m2dino.training.estimate import Estimate, estimate
+from m2dino.training.finetune_settings import Form
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.autosave import Autosave
@@ -27,17 +28,22 @@ from napari_m2dino.reviewing import Reviewing
 
 DELAY_MS = 250
 MEASURE_S = 120.0
+NOTHING_TO_REPLAY = (
+    "Learning together also changes what other tasks use, and this folder holds too little to keep them by: decide on "
+    "four or more frames of another task that the model knows, or let this task learn alone."
+)
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: a task of a dataset folder with so many frames, and the model in use."""
+    """What is asked: a task of a dataset folder with so many frames, the model in use, and how to learn."""
 
     dataset: Path
     task_id: str
     frames: int
     checkpoint: Path
     model_id: str
+    form: Form
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,15 @@ class Foreseen:
     trouble : str
         Why it cannot start; empty if it can.
     advice : str
+    lost : bool
+        Whether it cannot start because pictures have gone from the folder: their loops would bring them back.
     """
 
     base: Path
     estimate: Estimate | None = None
     trouble: str = ""
     advice: str = ""
+    lost: bool = False
 
 
 class Foresight(QObject):
@@ -76,6 +85,7 @@ class Foresight(QObject):
         self.desk = desk
         self.reviewing = reviewing
         self.autosave = autosave
+        self.form: Form = "isolated"
         self._thread = BackgroundThread("m2dino foresight")
         self._asked: Question | None = None
         self._found: tuple[Question, Foreseen] | None = None
@@ -96,6 +106,12 @@ class Foresight(QObject):
         question = self._question()
         return self._found[1] if self._found is not None and self._found[0] == question else None
 
+    def choose_form(self, form: Form) -> None:
+        """Foresee the other form of fine-tuning."""
+        self.form = form
+        self._stirred()
+        self.changed.emit()
+
     def ask_again(self) -> None:
         """Look again, for the line of models has changed, or this computer's speed is known now."""
         self._asked = None
@@ -115,7 +131,9 @@ class Foresight(QObject):
         if desk.task is None or desk.checkpoint is None or holdings is None or not holdings.training:
             return None
         checkpoint = desk.checkpoint
-        return Question(self.autosave.folder, desk.task.id, holdings.training, checkpoint.path, checkpoint.card.id)
+        return Question(
+            self.autosave.folder, desk.task.id, holdings.training, checkpoint.path, checkpoint.card.id, self.form
+        )
 
     def _stirred(self) -> None:
         if not self._closed and self._question() != self._asked:
@@ -135,7 +153,8 @@ class Foresight(QObject):
         found = _foresee(question, registry)
         self._send(question, found)
         unknown = found.estimate is not None and found.estimate.seconds is None
-        if unknown and not self._measured and not self._thread.stopping:
+        # A trial of the shared form would need the other tasks' data, and take as long as the thing itself.
+        if unknown and question.form == "isolated" and not self._measured and not self._thread.stopping:
             self._measured = True
             self._measure(question, found.base)
             self._send(question, _foresee(question, registry))
@@ -175,8 +194,16 @@ def _foresee(question: Question, registry: TaskRegistry) -> Foreseen:
         if (start := read_lineage(question.dataset).start_for(question.task_id, question.model_id)) is not None:
             base = start.file
         with Store.open(question.dataset) as store:
-            told = estimate(store, base, question.task_id)
+            told = estimate(store, base, question.task_id, question.form)
         advice = advise_finetune(question.dataset, registry, question.task_id)
+    except MissingPicturesError as error:
+        frames = sum(map(len, error.frames.values()))
+        which = (
+            "The picture of 1 labelled frame has" if frames == 1 else f"The pictures of {frames} labelled frames have"
+        )
+        return Foreseen(base, trouble=f"{which} gone from the dataset folder. The loops have them still.", lost=True)
+    except NothingToReplayError:
+        return Foreseen(base, trouble=NOTHING_TO_REPLAY)
     except StoreError:
         return Foreseen(base)  # the folder is told of where it is saved to
     except M2DinoError as error:

@@ -12,11 +12,14 @@ from typing import Any
 from m2dino.errors import M2DinoError
 from m2dino.lineage import checkpoint_folder
 from m2dino.training.comparison_report import Report, read_report
+from m2dino.training.finetune_settings import Form
 from qtpy.QtCore import QObject, Signal
 
 from napari_m2dino.autosave import Autosave
 from napari_m2dino.desk import Desk
+from napari_m2dino.errand import Ending, Errand
 from napari_m2dino.foresight import Foresight
+from napari_m2dino.loop_search import lost_pictures
 from napari_m2dino.promoting import Promoting
 from napari_m2dino.reviewing import Reviewing
 from napari_m2dino.training_process import Job, TrainingProcess, report_folder
@@ -62,6 +65,9 @@ class Improving(QObject):
         self.running = False
         self.stopping = False
         self._job: Job | None = None
+        self._looking = Errand("m2dino looking for loops")
+        self._looking.changed.connect(self.changed)
+        self._looking.ended.connect(self._looked)
         self._ready.connect(self._launch)
         self._reported.connect(self._take_report)
         foresight.changed.connect(self.changed)
@@ -95,6 +101,22 @@ class Improving(QObject):
         return found.trouble if found else ""
 
     @property
+    def form(self) -> Form:
+        """How the task is to learn: alone (isolated), or together with tasks that are replayed (shared)."""
+        return self.foresight.form
+
+    @property
+    def pictures_lost(self) -> bool:
+        """Whether pictures have gone from the dataset folder, which their loops would bring back."""
+        found = self.foresight.found
+        return found is not None and found.lost
+
+    @property
+    def looking(self) -> bool:
+        """Whether lost pictures are being looked for."""
+        return self._looking.running
+
+    @property
     def plan(self) -> str:
         """What pressing the button would do, in a sentence; empty while it is not known."""
         found = self.foresight.found
@@ -112,6 +134,18 @@ class Improving(QObject):
         found = self.foresight.found
         return found.advice if found else ""
 
+    def look_in(self, folder: Path) -> None:
+        """Look for the loops of lost pictures below a folder, by their content, and bring the pictures back."""
+        if not self.running:
+            self._looking.start(lost_pictures(self.autosave.folder, folder), "looking for the loops")
+
+    def _looked(self, ending: Ending) -> None:
+        if ending.trouble:
+            self.desk.tell(ending.trouble, "error")
+        elif not ending.cancelled:
+            self.desk.tell(ending.result.text(), "warning" if ending.result.missing else "good")
+        self.foresight.ask_again()
+
     def start(self) -> None:
         """Start fine-tuning the model in use on all decided frames of the task."""
         if self.running:
@@ -124,7 +158,7 @@ class Improving(QObject):
         found, dataset = self.foresight.found, self.autosave.folder
         task, base = self.desk.task, found.base if found else self.desk.checkpoint.path
         output = checkpoint_folder(dataset) / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}.safetensors"
-        self._job = Job(dataset, task.id, base, output)
+        self._job = Job(dataset, task.id, base, output, self.form)
         self.run = Run(task.id, base, frames=self.frames)
         self.running, self.stopping = True, False
         # What was accepted a moment ago is on the disk before the child looks there.
@@ -142,6 +176,7 @@ class Improving(QObject):
     def close(self) -> None:
         """End the child at once, for the window closes."""
         self.running = False
+        self._looking.close(0.2)
         self.process.abandon()
 
     def _launch(self) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.background import BackgroundThread
 from napari_m2dino.desk import Desk
+from napari_m2dino.errand import Ending, Errand
 from napari_m2dino.last_place import LastPlace, recall, remember
+from napari_m2dino.loop_search import one_loop
 from napari_m2dino.places import state_folder
 from napari_m2dino.result_layers import result_of
 from napari_m2dino.reviewing import Reviewing
@@ -25,6 +28,10 @@ class Resuming(QObject):
     ----------
     offer : LastPlace or None
         What can be gone back to; None once a loop is open.
+    moved : bool
+        Whether its loop is not at its place any more: a person has to say where to look for it.
+    searching : bool
+        Whether it is being looked for.
 
     Signals
     -------
@@ -46,8 +53,10 @@ class Resuming(QObject):
         self._open, self._thread, self._dataset = open_loop, thread, dataset
         self._file = state_folder() / "last_place.json"
         self.offer = recall(self._file)
-        if self.offer is not None and not Path(self.offer.path).exists():
-            self.offer = None
+        self.moved = self.offer is not None and not Path(self.offer.path).exists()
+        self._errand = Errand("m2dino looking for a loop")
+        self._errand.changed.connect(self.changed)
+        self._errand.ended.connect(self._found)
         self._going_to: LastPlace | None = None
         self._write_soon = QTimer(self)
         self._write_soon.setSingleShot(True)
@@ -59,7 +68,8 @@ class Resuming(QObject):
         reviewing.changed.connect(self._write_soon.start)
 
     def close(self) -> None:
-        """Write down where the session stands; safe to call twice."""
+        """Write down where the session stands, and look no further; safe to call twice."""
+        self._errand.close(0.2)
         if self._write_soon.isActive():
             self._write_soon.stop()
             self._write()
@@ -73,10 +83,33 @@ class Resuming(QObject):
         self._open(Path(place.path))
         self.changed.emit()
 
+    @property
+    def searching(self) -> bool:
+        return self._errand.running
+
+    def look_in(self, folder: Path) -> None:
+        """Look for the loop of the last session below a folder, by its content, and go on there if it is found."""
+        if self.offer is not None:
+            self._errand.start(one_loop(folder, self.offer.loop_id), "looking for the loop")
+
     def dismiss(self) -> None:
         """Offer the last session no more."""
+        self._errand.cancel()
         self.offer = None
         self.changed.emit()
+
+    def _found(self, ending: Ending) -> None:
+        if self.offer is None or ending.cancelled:
+            return
+        if ending.trouble:
+            self.desk.tell(ending.trouble, "error")
+        elif ending.result is None:
+            self.desk.tell(
+                "That loop is not in this folder or below it, under any name. Choose another folder.", "warning"
+            )
+        else:
+            self.offer = replace(self.offer, path=str(ending.result))
+            self.resume()
 
     def _loop_changed(self) -> None:
         if self.desk.loop is None:
@@ -92,8 +125,11 @@ class Resuming(QObject):
         desk, loop = self.desk, self.desk.loop
         if loop is None or loop.identity != place.loop_id:
             desk.tell(
-                "Another loop lies where the last one was. Open that one, and your work on it is back.", "warning"
+                "Another loop lies where the last one was. Say where that one is now, and your work on it is back.",
+                "warning",
             )
+            self.offer, self.moved = place, True
+            self.changed.emit()
             return
         self.reviewing.queue.order = place.order
         for task_id in [*(one for one in place.tasks if one != place.task), place.task]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from m2dino.training.finetune_settings import Form
 from qtpy.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
 STOP_GRACE_MS = 1600
@@ -26,19 +27,20 @@ def report_folder(checkpoint: Path) -> Path:
 
 @dataclass(frozen=True)
 class Job:
-    """What to train: a task of a dataset folder, from a checkpoint, to a new one."""
+    """What to train: a task of a dataset folder, from a checkpoint, to a new one, alone or together with others."""
 
     dataset: Path
     task_id: str
     checkpoint: Path
     output: Path
+    form: Form = "isolated"
 
     def arguments(self) -> list[str]:
         """Return the arguments of `python` that run it."""
         return [
             *("-m", "m2dino", "finetune", str(self.dataset)),
             *("--task", self.task_id, "--checkpoint", str(self.checkpoint)),
-            *("--form", "isolated", "-o", str(self.output), "--json-lines"),
+            *("--form", self.form, "-o", str(self.output), "--json-lines"),
             *("--report", str(report_folder(self.output))),
         ]
 

@@ -36,6 +36,8 @@ class Run:
         Tasks that cannot have changed.
     warnings : list of str
         What the guard holds against the new model.
+    cautions : list of str
+        What the labels could not teach or vouch for.
     report_folder : Path or None
     report : Report or None
         Held-out frames and experts, once they are read.
@@ -59,6 +61,7 @@ class Run:
     rows: list[TaskRow] = field(default_factory=list)
     unchanged: int = 0
     warnings: list[str] = field(default_factory=list)
+    cautions: list[str] = field(default_factory=list)
     report_folder: Path | None = None
     report: Report | None = None
     seconds: float = 0.0
@@ -71,6 +74,7 @@ class Run:
         """Return the run that a model of another day came from, as far as its report tells."""
         run = cls(report.task, model.file, checkpoint=model.file, report=report, report_folder=folder)
         run.rows, run.unchanged, run.warnings = list(report.rows), report.unchanged, list(report.warnings)
+        run.cautions = list(report.cautions)
         run.train, run.frames = model.train or 0, (model.train or 0) + (model.heldout or 0)
         return run
 
@@ -99,6 +103,7 @@ class Run:
         self.checkpoint = Path(str(event["checkpoint"]))
         self.rows = [TaskRow.from_dict(row) for row in event.get("rows") or ()]
         self.unchanged, self.warnings = int(event.get("unchanged") or 0), list(event.get("warnings") or ())
+        self.cautions = list(event.get("cautions") or ())
         self.seconds, self.stopped = float(event.get("seconds", 0)), bool(event.get("stopped"))
         if event.get("report"):
             self.report_folder = Path(str(event["report"]))

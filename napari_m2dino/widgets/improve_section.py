@@ -7,10 +7,11 @@ from pathlib import Path
 from m2dino.training.task_rows import SHOWN
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QFileDialog, QProgressBar
+from qtpy.QtWidgets import QComboBox, QFileDialog, QProgressBar
 
 from napari_m2dino.desk import Desk
-from napari_m2dino.improving import Improving
+from napari_m2dino.improving import LEAST_FRAMES, Improving
+from napari_m2dino.loop_search import WHERE
 from napari_m2dino.places import short
 from napari_m2dino.promoting import Promoting
 from napari_m2dino.training_run import Run
@@ -19,6 +20,9 @@ from napari_m2dino.widgets.loss_plot import LossPlot
 from napari_m2dino.widgets.outcome_view import OutcomeView
 from napari_m2dino.widgets.predict_section import time_left
 from napari_m2dino.widgets.style import Section, Words, button, row, set_main, small_button
+
+FORMS = {"isolated": "This task alone learns", "shared": "Together with what other tasks use"}
+"""Forms of fine-tuning, by what they are called here."""
 
 
 class ImproveSection(Section):
@@ -39,6 +43,14 @@ class ImproveSection(Section):
         self.folder = small_button("Folder…", "Choose where accepted frames are saved")
         self.corner.addWidget(self.models)
         self.corner.addWidget(self.folder)
+        self.form = QComboBox()
+        for form, title in FORMS.items():
+            self.form.addItem(title, form)
+        self.form.setToolTip("Whether only this task learns, or also what it has in common with others")
+        self.differs = Words()
+        self.where = button(
+            f"{WHERE}…", "Choose a folder: the loops are looked for in it and all below it, by content, not by name"
+        )
         self.train = button("Fine-tune", "Train on your frames; the model in use stays until you promote the new one")
         self.plan = Words()
         self.advice = Words()
@@ -49,13 +61,15 @@ class ImproveSection(Section):
         self.report = Words()
         self.outcome = OutcomeView(promoting)
         self.back = button("Roll back", "Use the model before again; this one stays in the list")
-        for widget in (self.kept, self.train, self.plan, self.advice):
+        for widget in (self.kept, self.train, self.form, self.differs, self.plan, self.advice):
             self.body.addWidget(widget)
         self.body.addLayout(row(self.bar, self.cancel, stretch=(3, 1)))
-        for widget in (self.plot, self.report, self.outcome, self.back):
+        for widget in (self.plot, self.report, self.where, self.outcome, self.back):
             self.body.addWidget(widget)
         self._dialog: LineageDialog | None = None
         self.train.clicked.connect(improving.start)
+        self.form.activated.connect(lambda _index: improving.foresight.choose_form(self.form.currentData()))
+        self.where.clicked.connect(self._ask_where)
         self.cancel.clicked.connect(improving.stop)
         self.back.clicked.connect(promoting.roll_back)
         self.folder.clicked.connect(self._ask_folder)
@@ -90,7 +104,12 @@ class ImproveSection(Section):
         frames = f"{count} frame{'s' if count != 1 else ''}"
         self.train.setText(f"Fine-tune on {frames}" if count else "Fine-tune")
         # Beside an outcome there is no room for them, and no need until there are more frames.
-        quiet = bool(trouble) or running or (ended and run is not None and run.frames == count)
+        known = ended and run is not None and run.frames == count
+        quiet = bool(trouble) or running or known
+        self._show_form(count >= LEAST_FRAMES and self.desk.task is not None and not running and not known)
+        self.where.setVisible(improving.pictures_lost and not running)
+        self.where.setEnabled(not improving.looking)
+        self.where.setText("Looking for the loops…" if improving.looking else f"{WHERE}…")
         self.plan.say("" if quiet else improving.plan)
         self.advice.say("" if quiet else improving.advice)
         self.folder.setEnabled(not running)
@@ -104,6 +123,22 @@ class ImproveSection(Section):
             self.report.say(trouble)
         else:
             self._show_run(run)
+
+    def _show_form(self, shown: bool) -> None:
+        found = self.improving.foresight.found
+        self.form.setVisible(shown)
+        self.form.setCurrentIndex(self.form.findData(self.improving.form))
+        if self.improving.form == "isolated":
+            words = "Only what this task owns learns: no other task can change."
+        elif found is not None and found.estimate is not None and found.estimate.replayed:
+            others = ", ".join(found.estimate.replayed)
+            words = (
+                f"Experts and gates learn, too, while {others} {'is' if len(found.estimate.replayed) == 1 else 'are'} "
+            )
+            words += "replayed. Other tasks can change, for better or worse: they are measured before and after."
+        else:
+            words = ""
+        self.differs.say(words if shown else "")
 
     def _show_way_back(self, running: bool) -> None:
         before, now = self.promoting.line.before, self.promoting.line.in_use
@@ -146,6 +181,10 @@ class ImproveSection(Section):
         else:
             self.report.say("")
             self.outcome.show_run(run)
+
+    def _ask_where(self) -> None:
+        if name := QFileDialog.getExistingDirectory(self, WHERE):
+            self.improving.look_in(Path(name))
 
     def _ask_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(

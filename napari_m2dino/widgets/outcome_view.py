@@ -23,6 +23,7 @@ class OutcomeView(QWidget):
         self.promoting = promoting
         self.words = Words()
         self.harm = Words(name="harm")
+        self.cautions = Words()
         self.bars = TaskBars()
         self.frames = HeldOutView()
         self.usage = UsagePlot()
@@ -31,7 +32,7 @@ class OutcomeView(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        for widget in (self.words, self.bars, self.harm, self.frames, self.usage):
+        for widget in (self.words, self.bars, self.harm, self.cautions, self.frames, self.usage):
             column.addWidget(widget)
         column.addLayout(row(self.promote, self.aside))
         self._file: Path | None = None
@@ -61,6 +62,9 @@ class OutcomeView(QWidget):
         harm = " ".join(against)
         self.harm.say(harm if len(harm) < MOST_WORDS else f"{harm[:MOST_WORDS]}…")
         self.harm.setToolTip("\n".join(against))
+        cautions = " ".join(run.cautions)
+        self.cautions.say(cautions if len(cautions) < MOST_WORDS else f"{cautions[:MOST_WORDS]}…")
+        self.cautions.setToolTip("\n".join(run.cautions))
         ready = model is not None and not self.promoting.busy
         self.promote.setText("In use" if state == "in use" else "Promote despite harm…" if against else "Promote")
         self.promote.setEnabled(ready and state != "in use")

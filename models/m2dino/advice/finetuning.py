@@ -38,11 +38,7 @@ class FormAdvice:
 
     def text(self) -> str:
         """Say it for a person, in a sentence or two."""
-        how = (
-            "this task alone (isolated form)"
-            if self.form == "isolated"
-            else f"{_WITH[self.paradigm]} (shared form, on the command line: m2dino finetune --form shared)"
-        )
+        how = "this task alone (isolated form)" if self.form == "isolated" else f"{_WITH[self.paradigm]} (shared form)"
         return f"Advice: {how}. {self.reason} Judged by counts; {self.sure}."
 
 

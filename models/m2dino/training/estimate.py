@@ -36,6 +36,8 @@ class Estimate:
         All of it for a person.
     cautions : tuple of str
         What the labels leave out, and what the held-out frames cannot vouch for.
+    replayed : tuple of str
+        Tasks whose corrections in the store would be replayed (shared form).
     """
 
     frames: int
@@ -44,6 +46,7 @@ class Estimate:
     seconds: float | None
     text: str
     cautions: tuple[str, ...] = ()
+    replayed: tuple[str, ...] = ()
 
 
 def estimate(
@@ -74,7 +77,7 @@ def estimate(
     replay : sequence of Path
         Labelled data of other tasks (shared form).
     replayed : int
-        Held-out pictures among them, where known.
+        Held-out pictures among them, where known; those of the store are counted by themselves.
     cache : Path, optional
         Folder of the measured speeds; by default in the user's cache.
 
@@ -92,8 +95,10 @@ def estimate(
     division = plan(store, task_id)
     task, card = division.task, read_card(checkpoint)
     refuse_other_task(checkpoint, card, task)
+    others = replayable(store, card, task_id) if form == "shared" else []
     if form == "shared":
-        refuse_no_replay(card, task_id, bool(replay) or bool(replayable(store, card, task_id)))
+        refuse_no_replay(card, task_id, bool(replay) or bool(others))
+        replayed += sum(len(plan(store, name).heldout) for name in others)
     speed = remembered(key_of(card, task, form, device), cache)
     known = task_id in card.tasks
     frames, held_out = len(division.train), len(division.heldout)
@@ -101,7 +106,7 @@ def estimate(
     where = {"cpu": "this CPU", "cuda": "this GPU", "mps": "this GPU"}.get(device, device)
     time = f"time on {where} not measured yet" if seconds is None else f"about {_rounded(seconds)} on {where}"
     text = f"train on {division.text()}, task {task_id}; {time}"
-    return Estimate(frames, division.loops, held_out, seconds, text, division.cautions())
+    return Estimate(frames, division.loops, held_out, seconds, text, division.cautions(), tuple(others))
 
 
 def _rounded(seconds: float) -> str:
