@@ -1,7 +1,7 @@
 """What a fine-tuning would do, said before it is begun: the estimate, the advice, and what speaks against starting.
 
-Worked out in a thread of its own, for it reads the dataset folder, and where this computer was never measured it runs a
-short trial in a child process.
+Worked out in a thread of its own, for it reads the dataset folder; where this computer was never measured, a short
+trial runs in a child process, and another thread waits for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from m2dino.training.finetune_settings import Form
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.autosave import Autosave
-from napari_m2dino.background import BackgroundThread
+from napari_m2dino.background import BackgroundThread, send
 from napari_m2dino.desk import Desk
 from napari_m2dino.reviewing import Reviewing
 
@@ -79,6 +79,7 @@ class Foresight(QObject):
 
     changed = Signal()
     _answered = Signal(object, object)
+    _speed_known = Signal()
 
     def __init__(self, desk: Desk, reviewing: Reviewing, autosave: Autosave) -> None:
         super().__init__()
@@ -87,6 +88,7 @@ class Foresight(QObject):
         self.autosave = autosave
         self.form: Form = "isolated"
         self._thread = BackgroundThread("m2dino foresight")
+        self._trial = BackgroundThread("m2dino trial")
         self._asked: Question | None = None
         self._found: tuple[Question, Foreseen] | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -97,6 +99,7 @@ class Foresight(QObject):
         self._soon.setInterval(DELAY_MS)
         self._soon.timeout.connect(self._ask)
         self._answered.connect(self._take)
+        self._speed_known.connect(self.ask_again)
         for signal in (reviewing.changed, desk.checkpoint_changed, desk.session_changed):
             signal.connect(self._stirred)
 
@@ -115,7 +118,8 @@ class Foresight(QObject):
     def ask_again(self) -> None:
         """Look again, for the line of models has changed, or this computer's speed is known now."""
         self._asked = None
-        self._soon.start()
+        if not self._closed:
+            self._soon.start()
 
     def close(self) -> None:
         """End the thread and the trial; safe to call twice."""
@@ -125,6 +129,7 @@ class Foresight(QObject):
             with contextlib.suppress(OSError):
                 child.kill()
         self._thread.stop(0.2)
+        self._trial.stop(0.2)
 
     def _question(self) -> Question | None:
         desk, holdings = self.desk, self.reviewing.holdings
@@ -151,13 +156,12 @@ class Foresight(QObject):
     # -- in the thread -----------------------------------------------------------------------------------------------
     def _look(self, question: Question, registry: TaskRegistry) -> None:
         found = _foresee(question, registry)
-        self._send(question, found)
+        send(self, "_answered", question, found)
         unknown = found.estimate is not None and found.estimate.seconds is None
         # A trial of the shared form would need the other tasks' data, and take as long as the thing itself.
         if unknown and question.form == "isolated" and not self._measured and not self._thread.stopping:
             self._measured = True
-            self._measure(question, found.base)
-            self._send(question, _foresee(question, registry))
+            self._trial.submit(lambda: self._measure(question, found.base))
 
     def _measure(self, question: Question, base: Path) -> None:
         """Have a child measure this computer; where that fails, there is no figure, and nothing else is lost."""
@@ -176,16 +180,13 @@ class Foresight(QObject):
                 self._child.kill()
                 self._child.wait()
                 self._child = None
-
-    def _send(self, question: Question, found: Foreseen) -> None:
-        # RuntimeError: the window went meanwhile.
-        with contextlib.suppress(RuntimeError):
-            self._answered.emit(question, found)
+        send(self, "_speed_known")
 
     # -- on the GUI thread -------------------------------------------------------------------------------------------
     def _take(self, question: Question, found: Foreseen) -> None:
-        self._found = (question, found)
-        self.changed.emit()
+        if question == self._question():  # else it was asked anew meanwhile
+            self._found = (question, found)
+            self.changed.emit()
 
 
 def _foresee(question: Question, registry: TaskRegistry) -> Foreseen:

@@ -24,7 +24,7 @@ from m2dino.scoring.image_figures import ImageFigures, image_figures, quality
 from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.tasks import Task
 from m2dino.training.corrections import Corrections, corrections
-from m2dino.training.finetune_common import FinetuneResult
+from m2dino.training.finetune_common import FinetuneResult, said
 from m2dino.training.guard import Change, compare
 from m2dino.training.task_rows import TaskRow
 from m2dino.values import ClassProbabilities, Value
@@ -247,7 +247,7 @@ def _look(
         for record in records:
             if should_stop():
                 return None
-            value = model.predict_frames([store.frame(record.loop_id, record.frame)], task)[0].value
+            value = said(model, record, store.frame(record.loop_id, record.frame), task)
             told = named_class(value) if isinstance(value, ClassProbabilities) else value
             figures.append(image_figures(task, Case(told, _truth(record), record.group or record.loop_id)))
             values.append(value)

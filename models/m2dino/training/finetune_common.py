@@ -33,6 +33,7 @@ __all__ = [
     "compared",
     "goodness",
     "headline",
+    "said",
     "score_heldout",
 ]
 
@@ -112,7 +113,7 @@ def score_heldout(
         if should_stop():
             return None
         assert record.value is not None
-        value = _said(model, record, store.frame(record.loop_id, record.frame), data.task)
+        value = said(model, record, store.frame(record.loop_id, record.frame), data.task)
         told = named_class(value) if isinstance(value, ClassProbabilities) else value
         figures.append(image_figures(data.task, Case(told, record.value, record.group or record.loop_id)))
     return summarise(data.task, figures) if figures else None
@@ -126,11 +127,11 @@ def compared(model: Model, store: Store, data: Corrections, should_stop: ShouldS
             return []
         assert record.value is not None
         frame = store.frame(record.loop_id, record.frame)
-        found.append(Compared(frame.shape[:2], _said(model, record, frame, data.task), record.value))
+        found.append(Compared(frame.shape[:2], said(model, record, frame, data.task), record.value))
     return found
 
 
-def _said(model: Model, record: Record, frame: Frame, task: Task) -> Value:
+def said(model: Model, record: Record, frame: Frame, task: Task) -> Value:
     """Return what a model says of a corrected frame, seen as it was when it was corrected."""
     crop = crop_of(record, frame)
     if crop is None:
