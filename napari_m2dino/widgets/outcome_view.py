@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m2dino.training.comparison_report import own_in_words
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QVBoxLayout, QWidget
 
@@ -27,12 +28,13 @@ class OutcomeView(QWidget):
         self.bars = TaskBars()
         self.frames = HeldOutView()
         self.usage = UsagePlot()
+        self.own = Words()
         self.promote = button("Promote", "Use the new model from now on, on the loop on screen too")
         self.aside = button("Keep aside", "Keep the new model in the list without using it")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        for widget in (self.words, self.bars, self.harm, self.cautions, self.frames, self.usage):
+        for widget in (self.words, self.bars, self.harm, self.cautions, self.frames, self.usage, self.own):
             column.addWidget(widget)
         column.addLayout(row(self.promote, self.aside))
         self._file: Path | None = None
@@ -53,6 +55,7 @@ class OutcomeView(QWidget):
         report = run.report
         self.frames.setVisible(report is not None and bool(report.frames))
         self.usage.setVisible(report is not None and bool(report.experts_after.gates))
+        self.own.say(own_in_words(report.experts_after.own) if report is not None else "")
         if report is not None and run.report_folder is not None:
             self.frames.show_report(report, run.report_folder)
             self.usage.show_usage(report.experts_before, report.experts_after)

@@ -13,6 +13,13 @@ COLOUR, OWN_COLOUR = "#4a9be8", "#9b7be0"
 _CELL, _HEAD, _GAP = 13, 15, 10
 
 
+def in_cell(share: float, own: bool) -> str:
+    """Return what a cell says: a gate as a decimal, and the task's own expert, which adds little, in per cent."""
+    if not own:
+        return f"{share:.2f}".removeprefix("0")
+    return f"{share:.0%}" if share >= 0.1 or not share else f"{share:.1%}"
+
+
 class UsagePlot(Plot):
     """Two tables of cells side by side, a row a mixture; the last column is the task's own expert, if it has one."""
 
@@ -67,15 +74,16 @@ class UsagePlot(Plot):
         return found
 
     def _table(self, painter: QPainter, place: QRectF, used: Experts) -> None:
+        most_own = max([*self.before.own, *self.after.own], default=0.0) or 1.0
         most = max([gate for one in (self.before, self.after) for row in one.gates for gate in row], default=1.0)
         light = self._ink.lightnessF() > 0.5
         for cell, share, own, _, _ in self._cells(place, used):
             ink = QColor(OWN_COLOUR if own else COLOUR)
-            ink.setAlphaF(0.12 + 0.88 * min(share / (1.0 if own else most), 1.0))
+            ink.setAlphaF(0.12 + 0.88 * min(share / (most_own if own else most), 1.0))
             painter.fillRect(cell, ink)
             if cell.width() > 24:
                 painter.setPen(QColor("white" if light else "black"))
-                painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, f"{share:.2f}".removeprefix("0"))
+                painter.drawText(cell, Qt.AlignmentFlag.AlignCenter, in_cell(share, own))
 
     def event(self, event: QEvent | None) -> bool:
         if isinstance(event, QHelpEvent):
@@ -87,6 +95,7 @@ class UsagePlot(Plot):
         for place, (name, used) in zip(self._places(), self._both(), strict=True):
             for cell, share, own, line, column in self._cells(place, used):
                 if cell.contains(x, y):
-                    who = "the task's own expert: its share of what comes out" if own else f"expert {column + 1}: gate"
-                    return f"{name}, mixture {line + 1}, {who} {share:.2f}"
+                    who = "the task's own expert adds" if own else f"expert {column + 1}: gate"
+                    much = f"{share:.1%} of what comes out" if own else f"{share:.2f}"
+                    return f"{name}, mixture {line + 1}, {who} {much}"
         return "Mean over the held-out frames; a row for each mixture of experts, the first at the top"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from m2dino.data.store import Store
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint
+from m2dino.values import Mask
 
+from tests.broken_checkpoints import KINDS, broken
 from tests.command_line.conftest import ENVIRONMENT, assert_one_sentence
 from tests.in_process import Run
 from tests.synthetic import TASKS
@@ -164,3 +170,42 @@ def test_a_person_is_told_before_and_after(store: Path, checkpoint: Path, tmp_pa
     assert "4 frames trained and 2 held out, of 1 loop" in result.stdout
     assert "Dice" in result.stdout
     assert " → " in result.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_that_is_none_is_refused_in_a_sentence(
+    kind: str, store: Path, checkpoint: Path, tmp_path: Path, inside: Run
+) -> None:
+    wrong, out = broken(kind, checkpoint, tmp_path / "wrong.safetensors"), tmp_path / "out.safetensors"
+    words = (store, "--task", TASK, "--checkpoint", wrong, "-o", out, "--device", "cpu", "--steps", 2)
+    assert_one_sentence(inside("finetune", *words), str(wrong))
+    assert not out.exists()
+
+
+def test_cautions_are_said_before_and_after_and_stay_in_the_card(
+    store: Path, checkpoint: Path, tmp_path: Path, inside: Run
+) -> None:
+    folder, out = tmp_path / "store", tmp_path / "out.safetensors"
+    shutil.copytree(store, folder)
+    with Store.open(folder) as opened:
+        first = opened.records(TASK)[0]
+        opened.save(replace(first, value=Mask(np.zeros_like(first.value.labels)), created=""))
+    words = (folder, "--task", TASK, "--checkpoint", checkpoint, "-o", out, "--steps", 2, "--device", "cpu")
+    told = inside("finetune", *words, "--estimate", "--json-lines")
+    before = json.loads(told.stdout)["cautions"]
+    assert len(before) == 2
+    assert before[0].startswith("1 of 4 masks to learn from is empty")
+    assert "same loop" in before[1]
+    done = inside("finetune", *words)
+    assert done.returncode == 0
+    for caution in before:
+        assert f"caution: {caution}" in done.stdout
+    card = read_card(out)
+    assert card.training["cautions"] == before
+    shown = inside("checkpoint", "show", out).stdout
+    assert all(f"{TASK}: {caution}" in shown for caution in before)
+    with child(folder, checkpoint, out, "--steps", 2) as running:
+        events = list(running.events())
+    assert events[-1]["event"] == "finished", events[-1]
+    assert events[-1]["cautions"] == before
+    assert events[-1]["fingerprint"] == card.fingerprint

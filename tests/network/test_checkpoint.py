@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,9 @@ from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.tasks import Label, Task, builtin_tasks
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+
+from tests.broken_checkpoints import KINDS, broken, tampered
 
 OWN = Task("my_points", "regression", (Label("near"), Label("far", "the far wall")), "Mine", horizontal_flip=False)
 
@@ -96,94 +96,7 @@ def test_a_card_dates_nothing_to_the_day(path: Path) -> None:
     assert len(read_card(path).created) == len("2030-01")
 
 
-def tampered(path: Path, out: Path, **changes: str) -> Path:
-    """Copy a checkpoint with other metadata."""
-    with safe_open(str(path), framework="numpy") as file:
-        metadata = file.metadata()
-    save_file(load_file(path), out, {**metadata, **changes})
-    return out
-
-
-def without_a_layer(path: Path, out: Path) -> Path:
-    with safe_open(str(path), framework="numpy") as file:
-        metadata = file.metadata()
-    tensors = load_file(path)
-    del tensors["decoder.out.0.weight"]
-    save_file(tensors, out, metadata)
-    return out
-
-
-def changed_card(path: Path, **changes: object) -> str:
-    data = json.loads(read_card(path).to_json())
-    return json.dumps({**data, **changes})
-
-
-def broken(kind: str, path: Path, out: Path) -> Path:
-    """Make a file that is no usable checkpoint."""
-    architecture = read_card(path).architecture
-    task = {"task": {"id": "lung", "type": "song", "labels": []}, "n_train": 1, "n_val": 0, "metrics": {}}
-    match kind:
-        case "missing":
-            return out
-        case "a folder":
-            out.mkdir()
-        case "empty":
-            out.write_bytes(b"")
-        case "text":
-            out.write_text("weights would be nice\n" * 100)
-        case "cut short in the header":
-            out.write_bytes(path.read_bytes()[:500])
-        case "cut short in the weights":
-            out.write_bytes(path.read_bytes()[:-1])
-        case "a pickle":
-            torch.save({"a": torch.zeros(3)}, out)
-        case "another program's":
-            save_file({"a": torch.zeros(3)}, out)
-        case "of a newer version":
-            return tampered(path, out, version="2")
-        case "of a version that is no number":
-            return tampered(path, out, version="two")
-        case "without a card":
-            return tampered(path, out, card="")
-        case "with a card of other fields":
-            return tampered(path, out, card=changed_card(path, surprise=1))
-        case "with a task that is none":
-            return tampered(path, out, card=changed_card(path, tasks={"lung": task}))
-        case "of another shape":
-            return tampered(path, out, card=changed_card(path, architecture={**architecture.to_dict(), "task_dim": 32}))
-        case "of no known backbone":
-            named = {**architecture.to_dict(), "backbone": "vit_of_nobody"}
-            return tampered(path, out, card=changed_card(path, architecture=named))
-        case "of a backbone to be fetched":
-            named = {**architecture.to_dict(), "backbone": "hf-hub:somebody/something"}
-            return tampered(path, out, card=changed_card(path, architecture=named))
-        case "without one of its layers":
-            return without_a_layer(path, out)
-    return out
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "missing",
-        "a folder",
-        "empty",
-        "text",
-        "cut short in the header",
-        "cut short in the weights",
-        "a pickle",
-        "another program's",
-        "of a newer version",
-        "of a version that is no number",
-        "without a card",
-        "with a card of other fields",
-        "with a task that is none",
-        "of another shape",
-        "of no known backbone",
-        "of a backbone to be fetched",
-        "without one of its layers",
-    ],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_checkpoint_is_refused_by_name(kind: str, path: Path, tmp_path: Path) -> None:
     wrong = broken(kind, path, tmp_path / "wrong.safetensors")
     with pytest.raises(NotACheckpointError) as caught:

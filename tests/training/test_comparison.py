@@ -16,7 +16,7 @@ from m2dino.tasks import Label, Task
 from m2dino.training.comparing import Outcome, outcome
 from m2dino.training.comparison import compare_models
 from m2dino.training.comparison_pictures import GAP, PANEL
-from m2dino.training.comparison_report import read_report
+from m2dino.training.comparison_report import own_in_words, read_report
 from m2dino.training.finetune import FinetuneSettings, finetune
 from m2dino.training.guard import compare
 from PIL import Image
@@ -93,7 +93,38 @@ def test_how_the_experts_are_used_before_and_after(base: Path, tmp_path: Path) -
         assert gates.sum(axis=1) == pytest.approx(1, abs=1e-3)
     assert seen.usage_before.own == [], "the base has no private expert for it"
     assert len(seen.usage_after.own) == mixtures
-    assert all(0 < share < 1 for share in seen.usage_after.own), "it learnt something"
+    assert all(0.001 < share < 1 for share in seen.usage_after.own), "it learnt something"
+    words = own_in_words(seen.usage_after.own)
+    assert words.startswith("Its own expert adds ")
+    assert " 0.0%" not in words
+    assert own_in_words(seen.usage_before.own) == ""
+
+
+def test_an_expert_that_adds_nothing_is_said_to_and_why(base: Path, tmp_path: Path) -> None:
+    """Stopped while only head and decoder learn, the expert is still where it began, and so is the figure."""
+    task_id, out, report = TASKS["segmentation"], tmp_path / "out.safetensors", tmp_path / "report"
+    folder, checked = make_store(tmp_path / "store", loops=3, frames=5), list[object]()
+    with Store.open(folder) as store:
+        result = finetune(
+            store,
+            task_id,
+            base,
+            out,
+            settings=LEARNING,
+            device="cpu",
+            on_progress=lambda progress: checked.append(progress.metric) if progress.metric else None,
+            should_stop=lambda: bool(checked),
+        )
+        assert result.stopped
+        outcome(result, store, task_id, out, base, report=report, device="cpu")
+    read = read_report(report)
+    assert set(read.experts_after.own) == {0.0}
+    net = load_checkpoint(out)[0]
+    last = [block.private[net.key(task_id)].fc2.weight for block in net.backbone.mixtures]
+    assert not any(weight.any() for weight in last), "true: nothing of it was learnt"
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert "Its own expert adds nothing" in page
+    assert "from before" in own_in_words(read.experts_after.own)
 
 
 @pytest.mark.parametrize("kind", list(TASKS))

@@ -14,6 +14,7 @@ from typing import Any
 
 from m2dino.errors import NotACheckpointError, TaskError, UsageError
 from m2dino.network.config import Architecture
+from m2dino.network.fits import misfit
 from m2dino.tasks import Task
 
 FORMAT = "m2dino-checkpoint"
@@ -23,6 +24,8 @@ NOTICE = "For research and for trying the software; not for diagnosis or any oth
 # The metric that stands for a task in one line, and those of which less is better.
 HEADLINE = {"segmentation": "DSC", "classification": "Accuracy", "detection": "IoU", "regression": "MRE"}
 LOWER_IS_BETTER = frozenset({"MRE"})
+_PICKLES = (b"PK\x03\x04", b"\x80")
+"""How files of `torch.save` and `pickle` begin; in a safetensors file a brace follows the eight bytes of a length."""
 _SHOWN = {"DSC": "Dice", "Accuracy": "accuracy", "IoU": "IoU", "MRE": "radial error"}
 
 
@@ -147,11 +150,24 @@ def read_metadata(path: Path) -> dict[str, str]:
     NotACheckpointError
         The file is of another kind, or cut short.
     """
+    return _header(path)[0]
+
+
+def _header(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
+    """Return the metadata of a safetensors file and the shape of each tensor."""
     from safetensors import SafetensorError, safe_open
 
     try:
+        with path.open("rb") as plain:
+            start = plain.read(9)
+            if start.startswith(_PICKLES) and not start.endswith(b"{"):
+                raise NotACheckpointError(
+                    f"{path}: a pickle, as PyTorch writes them. Such a file can run programs of its own and is never "
+                    "opened; a checkpoint of M2DINO is a .safetensors file."
+                )
         with safe_open(str(path), framework="numpy") as file:
-            return file.metadata() or {}
+            names = file.keys()
+            return file.metadata() or {}, {name: tuple(file.get_slice(name).get_shape()) for name in names}
     except (SafetensorError, OSError) as error:
         raise NotACheckpointError(f"{path}: not a checkpoint, or cut short; copy it again ({error}).") from error
 
@@ -162,22 +178,33 @@ def read_card(path: Path) -> ModelCard:
     Raises
     ------
     NotACheckpointError
-        The file does not exist, is cut short, or is not a checkpoint of M2DINO.
+        The file does not exist, is cut short, is not a checkpoint of M2DINO, or its weights are of another
+        architecture than its card names.
     """
+    if path.is_dir():
+        raise NotACheckpointError(f"{path}: a folder, not a checkpoint; choose a .safetensors file in it.")
     if not path.is_file():
         raise NotACheckpointError(f"{path}: there is no such checkpoint file.")
-    metadata = read_metadata(path)
+    metadata, shapes = _header(path)
     if metadata.get("format") != FORMAT:
-        raise NotACheckpointError(f"{path}: a safetensors file, but not a checkpoint of M2DINO.")
+        raise NotACheckpointError(
+            f"{path}: a safetensors file, but not a checkpoint of M2DINO; open one that this program made."
+        )
     version = metadata.get("version", "")
     if not version.isdecimal():
         raise NotACheckpointError(f"{path}: a checkpoint without a version; copy it again.")
     if int(version) > FORMAT_VERSION:
         raise NotACheckpointError(f"{path}: written by a newer version of M2DINO; update this program to use it.")
     try:
-        return ModelCard.from_json(metadata.get("card", ""))
+        card = ModelCard.from_json(metadata.get("card", ""))
     except NotACheckpointError as error:
         raise NotACheckpointError(f"{path}: {error}.") from error
+    if wrong := misfit(shapes, card.architecture, len(card.tasks)):
+        raise NotACheckpointError(
+            f"{path}: its weights are not of the architecture that its card names ({wrong}); get the file again from "
+            "where it was made."
+        )
+    return card
 
 
 def bundled_checkpoint(name: str = "tiny") -> Path:

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from timm import is_model
 from torch import Tensor
 
 from m2dino.errors import CheckpointWriteError, NotACheckpointError
@@ -137,6 +138,11 @@ def load_checkpoint(path: Path) -> tuple[M2Dino, ModelCard]:
         The file is not a checkpoint, cut short, or its weights do not fit its own architecture.
     """
     card = read_card(path)
+    if not is_model(card.architecture.backbone):
+        raise NotACheckpointError(
+            f"{path}: the installed timm knows no network {card.architecture.backbone}; update timm, or use a "
+            "checkpoint with another backbone."
+        )
     state = {key: value.float() for key, value in read_tensors(path).items()}
     try:
         net = M2Dino(card.architecture, [report.task for report in card.tasks.values()])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from m2dino.errors import TrainingError
 from m2dino.training.task_rows import SHOWN, TaskRow
 
 FORMAT, VERSION = "m2dino-comparison", 1
+NOTHING = 5e-5
+"""Shares of less are rounded to 0 where they are measured."""
 DATA, PAGE = "comparison.json", "index.html"
 
 
@@ -48,6 +50,23 @@ class Experts:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Experts:
         return cls(tuple(tuple(row) for row in data.get("gates", ())), tuple(data.get("own", ())))
+
+
+def own_in_words(own: Sequence[float]) -> str:
+    """Say what a task's private expert does, from its share of what comes out of each mixture; empty without one.
+
+    It stands beside the gates, whose weights are of the shared experts alone and sum to 1 without it.
+    """
+    if not own:
+        return ""
+    low, high = min(own), max(own)
+    if high < NOTHING:
+        return (
+            "Its own expert adds nothing: it starts at nothing and learns in the last fifth of the steps only, and the "
+            "state that did best on the held-out frames is from before."
+        )
+    share = f"{high:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
+    return f"Its own expert adds {share} of what comes out of each mixture, beside the gates."
 
 
 @dataclass(frozen=True)
@@ -182,12 +201,12 @@ def _experts(report: Report) -> str:
         rows = []
         for number, gates in enumerate(used.gates):
             cells = "".join(f"<td>{gate:.2f}" for gate in gates)
-            own = f'<td class="own">{used.own[number]:.2f}' if number < len(used.own) else ""
+            own = f'<td class="own">{used.own[number]:.1%}' if number < len(used.own) else ""
             rows.append(f"<tr><td>mixture {number + 1}{cells}{own}</tr>")
         heads = "".join(f"<th>expert {number + 1}" for number in range(len(used.gates[0])))
         own = '<th class="own">its own' if used.own else ""
         told.append(f"<h3>{name}</h3><table><tr><th>mean gate{heads}{own}</tr>{''.join(rows)}</table>")
-    note = "<p>Its own: the private expert's share of what comes out of the mixture.</p>"
+    note = f"<p>{own_in_words(report.experts_after.own)}</p>" if report.experts_after.own else ""
     return "".join(told) + note if told else "<p>This network has no gates.</p>"
 
 
