@@ -275,9 +275,10 @@ class Desk(QObject):
         self.checkpoints, self.looked = found, True
         for checkpoint in found:
             self.add_tasks(checkpoint.tasks(), checkpoint.path.name)
-        wanted = prefer or (self.checkpoint.path if self.checkpoint else None)
-        chosen = next((one for one in found if one.path == wanted), found[0] if found else None)
-        self.choose_checkpoint(chosen)
+        by_path = {one.path: one for one in found}
+        now = by_path.get(self.checkpoint.path) if self.checkpoint is not None else None
+        first = found[0] if found else None
+        self.choose_checkpoint((by_path.get(prefer) if prefer is not None else None) or now or first)
 
     def choose_checkpoint(self, checkpoint: Checkpoint | None) -> None:
         """Work with another model."""

@@ -72,6 +72,7 @@ class Workshop(QObject):
         self.resuming = Resuming(self.desk, self.reviewing, self.open_loop, self.files, lambda: self.autosave.folder)
         self.closed = False
         self._others: list[Path] = []
+        self._before_opened: dict[str, Path] = {}
         self._applying = False
         self._checkpoints_found.connect(self._take_checkpoints)
         self.opening.adding.connect(self.desk.hold)
@@ -80,6 +81,7 @@ class Workshop(QObject):
         self.autosave.tasks.connect(lambda tasks: self.desk.add_tasks(tasks, "the dataset folder"))
         self.improving.trained.connect(self._take_trained)
         self.promoting.applied.connect(self._use)
+        self.jobs.model_failed.connect(self._not_loaded)
 
     def start(self) -> None:
         """Begin to follow the viewer, and look for checkpoints."""
@@ -155,9 +157,18 @@ class Workshop(QObject):
         self.opening.open_made(make)
 
     def add_checkpoint(self, path: Path) -> None:
-        """Offer one more checkpoint file, and choose it."""
+        """Offer one more checkpoint file, and choose it; where it cannot be loaded, the one before stays in use."""
+        if self.desk.checkpoint is not None:
+            self._before_opened[str(path)] = self.desk.checkpoint.path
         self._others.append(path)
         self._look_for_checkpoints(path)
+
+    def _not_loaded(self, path: str, _sentence: str) -> None:
+        """Go back to the model before one that was opened and has weights that cannot be used."""
+        before = self._before_opened.pop(path, None)
+        if before is not None:
+            self._others = [one for one in self._others if str(one) != path]
+            self._look_for_checkpoints(before)
 
     def move_dataset(self, folder: Path) -> None:
         """Save to another dataset folder from now on."""

@@ -14,10 +14,12 @@ import pytest
 from m2dino.data.store import Store
 from m2dino.data.store_schema import DATABASE
 from pydicom.examples import get_path
+from qtpy.QtWidgets import QFileDialog
 
 from napari_m2dino.errors import Message
 from napari_m2dino.session import FrameState
 from napari_m2dino.widgets.dock import M2DinoDock
+from tests.broken_checkpoints import KINDS, broken
 
 
 def told_by(dock: M2DinoDock) -> list[Message]:
@@ -230,3 +232,25 @@ def test_a_labels_layer_of_the_persons_own_is_let_be(
         (record,) = store.records()
         assert record.frame == before
         assert record.value.labels.shape == (desk.loop.height, desk.loop.width)
+
+
+def test_a_checkpoint_that_is_none_is_refused_and_the_model_in_use_stays(
+    open_dock: Callable[[], M2DinoDock],
+    hand: Any,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dock = open_dock()
+    told, desk = told_by(dock), dock.workshop.desk
+    assert desk.checkpoint.path == checkpoint
+    for number, kind in enumerate(KINDS):
+        wrong = broken(kind, checkpoint, tmp_path / f"wrong{number}.safetensors")
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args, path=wrong, **_options: (str(path), ""))
+        hand.click(dock.task.other)
+        hand.qtbot.waitUntil(lambda path=wrong: any(one.text.startswith(f"{path}: ") for one in told), timeout=20_000)
+        hand.qtbot.waitUntil(lambda: desk.checkpoint.path == checkpoint, timeout=20_000)
+        assert wrong not in dock.workshop._others
+        assert {message.level for message in told} == {"error"}
+        assert not [message.text for message in told if "Traceback" in message.text or "\n" in message.text]
+    assert wrong not in [one.path for one in desk.checkpoints]
