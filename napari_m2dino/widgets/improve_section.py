@@ -21,7 +21,7 @@ from napari_m2dino.widgets.outcome_view import OutcomeView
 from napari_m2dino.widgets.predict_section import time_left
 from napari_m2dino.widgets.style import Section, Words, button, row, set_main, small_button
 
-FORMS = {"isolated": "This task alone learns", "shared": "Together with what other tasks use"}
+FORMS = {"isolated": "This task alone learns (isolated)", "shared": "What tasks share learns, too (shared)"}
 """Forms of fine-tuning, by what they are called here."""
 
 
@@ -179,7 +179,7 @@ class ImproveSection(Section):
             where = "" if self.desk.task and run.task_id == self.desk.task.id else f"{run.task_id}: "
             self.report.say("Stopping…" if self.improving.stopping else f"{where}{run.text}")
         else:
-            self.report.say("")
+            self.report.say(self.improving.obstacle() if self.improving.pictures_lost else "")
             self.outcome.show_run(run)
 
     def _ask_where(self) -> None:
