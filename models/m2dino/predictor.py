@@ -20,7 +20,7 @@ from m2dino.network.backbone import Prefix
 from m2dino.network.card import ModelCard, bundled_checkpoint
 from m2dino.network.checkpoint import load_checkpoint
 from m2dino.network.config import PRESETS
-from m2dino.network.heads import Output
+from m2dino.network.heads import Output, SegmentationOutput
 from m2dino.network.model import M2Dino
 from m2dino.network.readout import Reading, read_output, split_output
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
@@ -178,6 +178,18 @@ class Model:
         told = zip(frames, entropies, pooled(tokens), strict=True)
         return outputs, [Insight(frame, entropy, features) for frame, entropy, features in told]
 
+    def ellipses(
+        self, images: Tensor, task: Task, keys: Sequence[Hashable] | None = None
+    ) -> list[SegmentationOutput] | list[None]:
+        """Run the network for the ellipse whose axes end in a task's points; None for each image where there is none.
+
+        Parameters as in `outputs`.
+        """
+        other = self.card.tasks.get(task.axes_of)
+        if other is None or other.task.outline != "ellipse":
+            return [None] * len(images)
+        return [out for out in self.outputs(images, task.axes_of, keys) if isinstance(out, SegmentationOutput)]
+
     def _prefix(self, images: Tensor, keys: Sequence[Hashable] | None) -> Prefix:
         if keys is None:
             return self.net.prefix(self.net.normalise(images.to(self.device)))
@@ -195,8 +207,11 @@ class Model:
         known = self.task(task)
         boxes = [Letterbox(frame.shape[0], frame.shape[1], self.size) for frame in frames]
         images = torch.stack([box.image_in(frame) for box, frame in zip(boxes, frames, strict=True)])
-        outputs = self.outputs(images, known.id)
-        return [read_output(output, box, known.outline) for output, box in zip(outputs, boxes, strict=True)]
+        outputs, ellipses = self.outputs(images, known.id), self.ellipses(images, known)
+        return [
+            read_output(output, box, known.outline, ellipse)
+            for output, box, ellipse in zip(outputs, boxes, ellipses, strict=True)
+        ]
 
 
 def load_model(name_or_path: str | Path = "tiny", device: str = "auto") -> Model:
@@ -301,7 +316,7 @@ def _predict(
     on_insight: OnInsight | None,
 ) -> Iterator[Prediction]:
     height, width = (loop.height, loop.width) if crop is None else crop.size
-    box, outline = Letterbox(height, width, model.size), model.task(task_id).outline
+    box, task = Letterbox(height, width, model.size), model.task(task_id)
 
     def prepare(indices: list[int]) -> tuple[list[int], list[Tensor], list[tuple[int, FrameDecodeError]]]:
         good: list[int] = []
@@ -316,8 +331,12 @@ def _predict(
                 bad.append((index, error))
         return good, images, bad
 
-    def finish(indices: list[int], outputs: list[Output]) -> list[Prediction]:
-        readings = [read_output(output, box, outline) for output in outputs]
+    def finish(
+        indices: list[int], outputs: list[Output], ellipses: list[SegmentationOutput] | list[None]
+    ) -> list[Prediction]:
+        readings = [
+            read_output(output, box, task.outline, ellipse) for output, ellipse in zip(outputs, ellipses, strict=True)
+        ]
         return [
             Prediction(
                 index,
@@ -353,7 +372,8 @@ def _predict(
                         outputs, insights = model.watched(torch.stack(images), task_id, keys, good)
                         for insight in insights:
                             on_insight(insight)
-                    behind.append(reader.submit(finish, good, outputs))
+                    ellipses = model.ellipses(torch.stack(images), task, keys)
+                    behind.append(reader.submit(finish, good, outputs, ellipses))
                 done += len(group)
                 left = (time.monotonic() - start) / done * (len(wanted) - done)
                 # One step may stay behind, so that its enlarging overlaps the next step of the network.

@@ -23,7 +23,9 @@ Certainty = Literal["official", "observed", "inferred", "unknown", "user"]
 Outline = Literal["free", "ellipse"]
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _PAIR_KEYS = ("mirror_pairs", "left_to_right", "top_to_bottom")
-_TASK_KEYS = {"id", "type", "title", "organ", "group", "labels", "horizontal_flip", "outline", "source", *_PAIR_KEYS}
+_TASK_KEYS = {
+    "id", "type", "title", "organ", "group", "labels", "horizontal_flip", "outline", "axes_of", "source", *_PAIR_KEYS
+}  # fmt: skip
 _LABEL_KEYS = {"name", "meaning", "certainty"}
 
 
@@ -74,6 +76,9 @@ class Task:
     outline : str
         "ellipse" where the one thing of a segmentation task is drawn as an ellipse by convention: a predicted mask is
         then read as the ellipse that fits its outline, if one does.
+    axes_of : str
+        The task that outlines an ellipse, where the first two points are the ends of one of its axes and the last two
+        those of the other: both findings are then read together. Empty for all others.
     source : str
         Where the task and its label names come from.
     """
@@ -89,6 +94,7 @@ class Task:
     left_to_right: tuple[tuple[str, str], ...] = ()
     top_to_bottom: tuple[tuple[str, str], ...] = ()
     outline: Outline = "free"
+    axes_of: str = ""
     source: str = "user"
 
     @property
@@ -160,6 +166,12 @@ class Task:
             raise TaskError(f"{where}: task {task_id}: outline {outline!r} is not one of free, ellipse.")
         if outline != "free" and (kind != "segmentation" or len(labels) != 2):
             raise TaskError(f"{where}: task {task_id}: an ellipse is an outline of a segmentation task of two labels.")
+        axes_of = data.get("axes_of", "")
+        if not isinstance(axes_of, str) or (axes_of and (kind != "regression" or len(labels) != 4)):
+            raise TaskError(
+                f"{where}: task {task_id}: axes_of is the id of a task, and only for a regression task of four points: "
+                "both ends of one axis, then of the other."
+            )
         return cls(
             id=task_id,
             type=cast("TaskType", kind),
@@ -169,6 +181,7 @@ class Task:
             left_to_right=pairs["left_to_right"],
             top_to_bottom=pairs["top_to_bottom"],
             outline=cast("Outline", outline),
+            axes_of=axes_of,
             **texts,
         )
 

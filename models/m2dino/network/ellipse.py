@@ -34,15 +34,57 @@ def as_ellipse(labels: NDArray[np.uint8], difference: NDArray[np.float32], box: 
     -------
     ndarray of uint8, shape (H, W)
     """
+    found = _fitted(labels, difference, box)
+    return labels if found is None else found[1]
+
+
+def axis_ends(
+    points: NDArray[np.float64], labels: NDArray[np.uint8], difference: NDArray[np.float32], box: Letterbox
+) -> NDArray[np.float64] | None:
+    """Return the ends of the axes of the ellipse that fits the largest outline, named as the points nearest to them.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (4, 2)
+        Both ends of one axis, then of the other, (y, x) in original pixels, as something else has found them.
+    labels, difference, box
+        As in `as_ellipse`.
+
+    Returns
+    -------
+    ndarray of float64, shape (4, 2), or None
+        In the order of `points`: of the eight ways to name the ends, the one that is nearest to them in all. None where
+        no ellipse fits.
+    """
+    found = _fitted(labels, difference, box)
+    if found is None:
+        return None
+    fit, _ = found
+    along = np.array([np.sin(fit.theta), np.cos(fit.theta)])
+    across = np.array([np.cos(fit.theta), -np.sin(fit.theta)])
+    axes = [half * way for half, way in zip(fit.axis_lengths, (along, across), strict=True)]
+    named: list[NDArray[np.float64]] = [
+        np.array([fit.center[1], fit.center[0]]) + np.stack([-one * sign, one * sign, -other * turn, other * turn])
+        for one, other in (axes, axes[::-1])
+        for sign in (1, -1)
+        for turn in (1, -1)
+    ]
+    return min(named, key=lambda ends: float(np.linalg.norm(ends - points, axis=1).sum()))
+
+
+def _fitted(
+    labels: NDArray[np.uint8], difference: NDArray[np.float32], box: Letterbox
+) -> tuple[EllipseModel, NDArray[np.uint8]] | None:
+    """Return the ellipse that fits the largest outline, and its mask; None where none fits."""
     outline = _largest_outline(difference)
     if outline is None:
-        return labels
+        return None
     points = box.points_out((outline + 0.5) / difference.shape)
     fit = EllipseModel.from_estimate(points[:, ::-1])  # it takes (x, y)
     if not fit:
-        return labels
+        return None
     ellipse = _drawn((fit.center[1], fit.center[0]), fit.axis_lengths, fit.theta, labels.shape)
-    return ellipse if pixel_dice(ellipse > 0, labels > 0) >= AGREEMENT else labels
+    return (fit, ellipse) if pixel_dice(ellipse > 0, labels > 0) >= AGREEMENT else None
 
 
 def _largest_outline(difference: NDArray[np.float32]) -> NDArray[np.float64] | None:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from m2dino.data.letterbox import Letterbox
-from m2dino.network.ellipse import as_ellipse
+from m2dino.network.ellipse import as_ellipse, axis_ends
 from m2dino.network.heads import (
     ClassificationOutput,
     DetectionOutput,
@@ -40,10 +41,13 @@ def split_output(output: Output) -> list[Output]:
     return [type(output)(*(part[i : i + 1] for part in parts)) for i in range(count)]
 
 
-def read_output(output: Output, box: Letterbox, outline: Outline = "free") -> Reading:
+def read_output(
+    output: Output, box: Letterbox, outline: Outline = "free", ellipse: SegmentationOutput | None = None
+) -> Reading:
     """Read the output of one image (leading axis 1) into original pixels.
 
-    A mask of the outline "ellipse" is read as the ellipse that fits it, where one does.
+    A mask of the outline "ellipse" is read as the ellipse that fits it, where one does. Points that are the ends of the
+    axes of an ellipse, which the network has outlined as well, are read as the means of both findings.
 
     The confidence of a mask is the Dice between it and the probabilities that it was cut from; of a class, its
     probability; of a box or of points, the share of the heatmap's mass near the answer.
@@ -55,16 +59,11 @@ def read_output(output: Output, box: Letterbox, outline: Outline = "free") -> Re
         return Reading(ClassProbabilities(probabilities), float(probabilities.max()))
     if isinstance(output, DetectionOutput):
         return _box(output, box)
-    return _points(output, box)
+    return _points(output, box, ellipse)
 
 
 def _mask(logits: Tensor, box: Letterbox, outline: Outline) -> Reading:
-    if logits.shape[0] == 2:
-        # Two classes need one map: half the work on large frames.
-        enlarged = box.logits_out(logits[1:] - logits[:1])[0]
-        labels = (enlarged > 0).to(torch.uint8)
-    else:
-        labels = box.logits_out(logits).argmax(dim=0).to(torch.uint8)
+    drawn = _labels(logits, box)
     probabilities = logits.softmax(dim=0)
     foreground = probabilities.argmax(dim=0) > 0
     best = probabilities.max(dim=0).values
@@ -73,10 +72,17 @@ def _mask(logits: Tensor, box: Letterbox, outline: Outline) -> Reading:
         confidence = float(2 * (best * foreground).sum() / (soft.sum() + foreground.sum()))
     else:
         confidence = float(probabilities[0].min())
-    drawn = labels.numpy()
     if outline == "ellipse" and logits.shape[0] == 2:
         drawn = as_ellipse(drawn, (logits[1] - logits[0]).numpy(), box)
     return Reading(Mask(drawn), float(np.clip(confidence, 0, 1)))
+
+
+def _labels(logits: Tensor, box: Letterbox) -> NDArray[np.uint8]:
+    """Return the class of each original pixel, (H, W)."""
+    if logits.shape[0] > 2:
+        return box.logits_out(logits).argmax(dim=0).to(torch.uint8).numpy()
+    # Two classes need one map: half the work on large frames.
+    return (box.logits_out(logits[1:] - logits[:1])[0] > 0).to(torch.uint8).numpy()
 
 
 def _mass_near(heat: Tensor, points: Tensor) -> Tensor:
@@ -108,8 +114,12 @@ def _box(output: DetectionOutput, box: Letterbox) -> Reading:
     return Reading(Box(low[0], low[1], max(high[0], low[0]), max(high[1], low[1])), min(confidence, 1.0))
 
 
-def _points(output: RegressionOutput, box: Letterbox) -> Reading:
+def _points(output: RegressionOutput, box: Letterbox, ellipse: SegmentationOutput | None) -> Reading:
     points = box.points_out(output.points[0].double().numpy())
+    if ellipse is not None:
+        logits = ellipse.logits[0]
+        ends = axis_ends(points, _labels(logits, box), (logits[1] - logits[0]).numpy(), box)
+        points = points if ends is None else (points + ends) / 2
     points = np.clip(points, -0.5, (box.height - 0.5, box.width - 0.5))
     confidence = float(_mass_near(output.heat[0], output.points[0]).mean())
     return Reading(Keypoints(points), min(confidence, 1.0))
