@@ -68,6 +68,18 @@ def meanwhile(before: Iterable[TrainingRow], after: Iterable[TrainingRow]) -> st
     return f"While it trained, {frames} saved, changed or taken back: the new model knows nothing of that yet."
 
 
+def leaning(tasks: Iterable[Task], task_id: str) -> str:
+    """Say which other tasks' points are read with what this one outlines (`Task.axes_of`); empty where none are.
+
+    Their own answers stay as they were, bit by bit, when this task learns alone; what is read from them does not.
+    """
+    known = {task.id: task for task in tasks}
+    if task_id not in known or known[task_id].outline != "ellipse":
+        return ""
+    names = ", ".join(task.id for task in known.values() if task.axes_of == task_id)
+    return names and f"{names}: the points are read with the outline of {task_id}, so they move where it does."
+
+
 def _shown(folder: Path, text: str) -> frozenset[int]:
     try:
         return _remembered(folder, text)

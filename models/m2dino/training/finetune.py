@@ -20,7 +20,7 @@ from m2dino.network.card import TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
-from m2dino.training.cautions import meanwhile
+from m2dino.training.cautions import leaning, meanwhile
 from m2dino.training.corrections import Corrections, corrections
 from m2dino.training.finetune_common import (
     FinetuneProgress,
@@ -141,7 +141,8 @@ def finetune(
     if task_id not in (changes if known else after) or (not known and headline(after[task_id]) is None):
         unmeasured.add(task_id)
     verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts)
-    cautions = (*data.cautions, *filter(None, [meanwhile(data.rows, store.training_rows(task_id))]))
+    leaned = leaning((one.task for one in card.tasks.values()), task_id)
+    cautions = (*data.cautions, *filter(None, [leaned, meanwhile(data.rows, store.training_rows(task_id))]))
     noted = [f"{task_id}: {one}" for one in cautions]
     reports = {**card.tasks, task_id: report}
     for name, scores in after.items():
