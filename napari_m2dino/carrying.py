@@ -1,6 +1,7 @@
 """Less drawing: the frame shown is carried to its neighbours, or frames between two decided ones are filled in.
 
-What comes of it are proposals, marked as such. A frame that a person has decided on or changed stays as it is.
+What comes of it are proposals, marked as such. A frame that a person has decided on or changed stays as it is, and so
+does a proposal that is likely better than what is carried (docs/decisions/0046-what-a-carried-label-may-replace.md).
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from napari_m2dino.errand import Ending, Errand, Work
 from napari_m2dino.gaps import gaps_at, neighbours
 from napari_m2dino.handfuls import Handfuls
 from napari_m2dino.layers import is_blank
-from napari_m2dino.origins import carried_from, interpolated_between
+from napari_m2dino.model_trust import Judgement, Trust, judgements
+from napari_m2dino.origins import Origin, carried_from, interpolated_between, origin_of
 from napari_m2dino.result_layers import ResultLayer
 
 WEAK = 0.3
-"""Confidence below which what is carried is no better than a good model's: it does not replace a proposal."""
+"""Confidence below which what is carried replaces nothing, whatever it is."""
 REACHES = (4, 8, 16, 32)
 """How many frames on either side can be asked for."""
 
@@ -48,13 +50,15 @@ class Carrying(QObject):
         super().__init__()
         self.desk = desk
         self.reach = 8
+        self.over_model = False
         self.errand = Errand("m2dino carrying")
         self.errand.changed.connect(self.changed)
         self.errand.ended.connect(self._ended)
         self._handfuls = Handfuls(desk, self._put, self.errand.cancel)
         self.errand.handed.connect(self._handfuls.take)
         self._put_on: dict[int, float] = {}
-        self._spared = 0
+        self._spared: set[int] = set()
+        self._trust = Trust()
 
     def close(self) -> None:
         """Stop the clock and the thread; safe to call twice."""
@@ -68,6 +72,11 @@ class Carrying(QObject):
     def set_reach(self, frames: int) -> None:
         """Carry to this many frames on either side from now on."""
         self.reach = frames
+        self.changed.emit()
+
+    def set_over_model(self, on: bool) -> None:
+        """Put what is carried in place of a model's proposals from now on, also where those are likely better."""
+        self.over_model = on
         self.changed.emit()
 
     # -- asking ------------------------------------------------------------------------------------------------------
@@ -88,7 +97,9 @@ class Carrying(QObject):
         if not any(ways):
             self.desk.tell("The frames beside this one are yours already, and stay as they are.")
             return
-        self._begin(result, _carry(result.loop, result.task.id, start, value, ways), "carrying")
+        self._trust = trust = Trust()
+        judged = judgements(result.session, start, value)
+        self._begin(result, _carry(result.loop, result.task.id, start, value, ways, judged, trust), "carrying")
 
     def fill(self, everywhere: bool = False) -> None:
         """Fill in between the decided frames around the frame shown; `everywhere`: between all of them."""
@@ -112,28 +123,41 @@ class Carrying(QObject):
 
     def _begin(self, result: ResultLayer, work: Work, doing: str) -> None:
         self._handfuls.begin(result)
-        self._put_on, self._spared = {}, 0
+        self._put_on, self._spared = {}, set()
         self.desk.tell(f"{doing[:1].upper()}{doing[1:]}…")
         self.errand.start(work, doing)
 
     # -- what arrives ------------------------------------------------------------------------------------------------
     def _put(self, result: ResultLayer, arrived: list[Prediction]) -> None:
-        weak = {one.frame for one in arrived if one.confidence < WEAK and result.session.maker(one.frame)}
-        self._spared += len(weak)
-        arrived = [one for one in arrived if one.frame not in weak]
+        spared = {one.frame for one in arrived if not self._improves(result, one)}
+        self._spared |= spared
+        arrived = [one for one in arrived if one.frame not in spared]
         kept = propose(result, arrived)
         self._put_on |= {one.frame: one.confidence for one in arrived if one.frame not in kept}
         if result is self.desk.result:
             self.arrived.emit()
+
+    def _improves(self, result: ResultLayer, one: Prediction) -> bool:
+        """Whether what has arrived is likely no worse than what is proposed already."""
+        maker = result.session.maker(one.frame)
+        if not maker or origin_of(one.model_id) is not Origin.CARRIED or maker == one.model_id:
+            return True  # an empty frame; what was filled in, as asked for; the same frame carried anew
+        if one.confidence < WEAK:
+            return False
+        if origin_of(maker) is Origin.CARRIED:
+            return one.confidence >= (result.session.confidence(one.frame) or 0.0)
+        if origin_of(maker) is Origin.MODEL and not self.over_model:
+            return self._trust.prefers_carried(one.confidence, maker)
+        return True
 
     def _ended(self, ending: Ending) -> None:
         self._handfuls.flush()
         frames, notes = sorted(self._put_on), list(ending.result or [])
         if frames:
             self.acted.emit(self._handfuls.target, frames)
-        if self._spared:
-            on = "1 frame" if self._spared == 1 else f"{self._spared} frames"
-            notes.insert(0, f"On {on} it was hard to follow, so what had been proposed there stays.")
+        if spared := len(self._spared):
+            on = "1 frame" if spared == 1 else f"{spared} frames"
+            notes.insert(0, f"On {on} what had been proposed stays: what was carried there is likely no better.")
         if ending.trouble:
             self.desk.tell(ending.trouble, "error")
         elif not frames:
@@ -148,10 +172,22 @@ class Carrying(QObject):
             self.desk.tell(" ".join([sentence, *notes]), "warning" if notes else "good")
 
 
-def _carry(loop: CineLoop, task_id: str, start: int, value: Value, ways: Sequence[range]) -> Work:
-    """Return the work of carrying a value both ways; its result are sentences on where it had to end."""
+def _carry(
+    loop: CineLoop,
+    task_id: str,
+    start: int,
+    value: Value,
+    ways: Sequence[range],
+    judged: Sequence[Judgement],
+    trust: Trust,
+) -> Work:
+    """Return the work of carrying a value both ways; its result are sentences on where it had to end.
+
+    Before anything is handed over, `trust` learns from the judgements.
+    """
 
     def work(on_progress: OnProgress, should_stop: ShouldStop, hand_over: Callable[[Prediction], None]) -> list[str]:
+        trust.learn(judged)
         notes, total, before = list[str](), sum(map(len, ways)), 0
         for frames in ways:
             reached = start

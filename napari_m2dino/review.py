@@ -35,13 +35,13 @@ class Tally:
         return self.proposed + self.changed
 
     def sentence(self) -> str:
-        """Return the tally in words, without the parts that are zero."""
+        """Return the tally in words, what is to be done first, without the parts that are zero."""
         parts = [
+            (self.proposed, "to review"),
+            (self.changed, "changed, not accepted"),
             (self.accepted, "accepted"),
             (self.edited, "edited"),
             (self.rejected, "rejected"),
-            (self.changed, "changed, not accepted"),
-            (self.proposed, "to review"),
         ]
         return " · ".join(f"{number} {word}" for number, word in parts if number) or "nothing predicted or drawn yet"
 

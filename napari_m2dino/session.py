@@ -138,6 +138,10 @@ class LoopSession:
         packed = self._proposals.get(frame)
         return packed.whole() if packed else None
 
+    def packed_proposal(self, frame: int) -> PackedPrediction | None:
+        """Return what was last proposed for a frame, in its small form, which another thread may unpack."""
+        return self._proposals.get(frame)
+
     def has_proposals_of(self, model_id: str) -> bool:
         """Whether this model has said anything yet."""
         return any(known.model_id == model_id for known in self._proposals.values())
@@ -296,6 +300,10 @@ class LoopSession:
         """Return the value a person decided on; None if there is none."""
         decision = self._decisions.get(frame)
         return unpack(decision.packed) if decision and decision.packed is not None else None
+
+    def kept_values(self) -> dict[int, Packed]:
+        """Return the values that a person has decided on, by frame, in their small form."""
+        return {frame: one.packed for frame, one in self._decisions.items() if one.packed is not None}
 
     def is_proposed(self, frame: int) -> bool:
         """Whether the machine has said anything of a frame, decided on or not."""

@@ -19,11 +19,11 @@ from napari_m2dino.widgets.class_bar import ClassBar
 from napari_m2dino.widgets.frame_strip import FrameStrip
 from napari_m2dino.widgets.key_tips import name_keys
 from napari_m2dino.widgets.label_chips import LabelChips
+from napari_m2dino.widgets.still_words import OneLine, TwoLines
 from napari_m2dino.widgets.style import (
     ORIGIN_COLOUR,
     STATE_COLOURS,
     Section,
-    Words,
     button,
     row,
     set_main,
@@ -39,9 +39,9 @@ class ReviewSection(Section):
         self.desk = desk
         self.reviewing = reviewing
         self.strip = FrameStrip()
-        self.tally = Words()
-        self.frame = Words(name="name")
-        self.why = Words()
+        self.tally = OneLine()
+        self.frame = OneLine("name", margin=12)
+        self.why = TwoLines()
         self.classes = ClassBar()
         self.chips = LabelChips(desk)
         self.accept = button("Accept", "")
@@ -153,8 +153,11 @@ class ReviewSection(Section):
         self.tally.say(counts.sentence())
         state = states[frame]
         origin = in_words(session.maker(frame)) if state is FrameState.PROPOSED else ""
+        waiting = state in (FrameState.PROPOSED, FrameState.CHANGED)
         known = confidences[frame] is not None and not session.is_by_hand(frame)
-        sure = f" · confidence {confidences[frame]:.2f}" if known else ""
+        # Once is enough, and of a changed frame it is no figure of what stands there now.
+        told = state is FrameState.CHANGED or (waiting and self.reviewing.queue.order == "confidence")
+        sure = f" · confidence {confidences[frame]:.2f}" if known and not told else ""
         word = "no label yet" if state is FrameState.BLANK else origin or state.value
         self.frame.say(f"Frame {frame} · {'damaged' if frame in damaged else word}{sure}")
         self.why.say(self.reviewing.queue.why(frame))
@@ -164,7 +167,6 @@ class ReviewSection(Section):
         self.chips.mark()
         if self.desk.task is not None and self.desk.task.type == "classification":
             self._show_class(frame)
-        waiting = state in (FrameState.PROPOSED, FrameState.CHANGED)
         # One button at a time is the one to press: with a model not yet asked, that is "All frames".
         asked = not self.desk.outdated or state is FrameState.CHANGED
         set_main(self.accept, waiting and asked)

@@ -95,7 +95,7 @@ def test_the_queue_leads_to_the_least_certain_frame_that_waits() -> None:
     assert next_frame(5, states, confidences, "index") == 0, "it goes round"
     assert next_frame(1, [blank, done], [None, None], "confidence") is None
     assert tally(states).to_go == 4
-    assert tally(states).sentence() == "1 accepted · 1 changed, not accepted · 3 to review"
+    assert tally(states).sentence() == "3 to review · 1 changed, not accepted · 1 accepted"
 
 
 def test_the_record_says_which_part_of_the_frame_the_network_is_shown() -> None:
