@@ -258,7 +258,7 @@ def test_what_was_hard_to_follow_does_not_replace_a_proposal(echo_dock: M2DinoDo
     carrying._begin(desk.result, work, "carrying")
     done(dock, hand)
     assert [desk.session.maker(frame) for frame in (6, 7, 8)] == [carried_from(5), "a model", carried_from(5)]
-    assert "On 1 frame it was hard to follow" in dock.message.text()
+    assert "On 1 frame what had been proposed stays" in dock.message.text()
     assert "hard to follow on 1 of them" in dock.message.text()
 
 
