@@ -121,5 +121,5 @@ def _reason(session: LoopSession, frame: int, order: str, jump: Jump | None, apa
     if origin is not Origin.MODEL:  # the number is none of confidence: see `carrying`
         return in_words(session.maker(frame))
     if session.state(frame) is FrameState.CHANGED:
-        return f"the model's confidence was {confidence:.2f} before your change"
+        return f"confidence {confidence:.2f} before your change"
     return f"confidence {confidence:.2f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QRect, QSize, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QWidget
 
@@ -58,18 +58,54 @@ class OneLine(Words):
 
 
 class TwoLines(Words):
-    """Words that wrap and have the room of two lines also where they need less."""
-
-    def say(self, text: str) -> None:
-        """Show `text`; an empty one leaves the room empty."""
-        self.setText(text)
+    """Words that wrap and always have the room of two lines; what does not fit is in the tooltip."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._whole = ""
         self.setAlignment(Qt.AlignmentFlag.AlignTop)
+        # Never shown: it knows what two lines take, with all that the style sheet puts around them.
+        self._ruler = Words("two\nlines")
+        self._ruler.setParent(self)
+        self._ruler.setAlignment(self.alignment())
+        self._ruler.hide()
+
+    def text(self) -> str:
+        """Return the whole text, not what there is room for."""
+        return self._whole
+
+    def say(self, text: str) -> None:
+        """Show `text`; an empty one leaves the room empty."""
+        self._whole = text
+        self.setAccessibleName(text)
+        self._fit()
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        self._ruler.ensurePolished()  # what is never shown gets no style of itself
+        return self._ruler.heightForWidth(width)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(0, max(_lines(self, 2), super().minimumSizeHint().height()))
+        return QSize(0, self.heightForWidth(self.width()))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        words, shown = self._whole.split(" "), self._whole
+        while len(words) > 1 and self._overflows(shown):
+            words.pop()
+            shown = " ".join(words).rstrip(",;") + " …"
+        self.setText(shown)
+        self.setToolTip(self._whole if shown != self._whole else "")
+
+    def _overflows(self, text: str) -> bool:
+        room = QRect(0, 0, max(1, self.contentsRect().width() - 8), 10_000)
+        wraps = int(Qt.TextFlag.TextWordWrap)
+        return self.fontMetrics().boundingRect(room, wraps, text).height() > 2 * self.fontMetrics().lineSpacing() + 1
 
 
 def _lines(widget: QWidget, count: int) -> int:

@@ -138,3 +138,34 @@ def test_carrying_replaces_a_model_whose_labels_had_to_be_changed_much(proposed:
     hand.qtbot.wait(100)
     assert origin_of(desk.session.maker(16)) is Origin.CARRIED
     assert desk.session.state(15) is FrameState.EDITED
+
+
+def test_nothing_moves_under_the_mouse_while_frames_are_decided(proposed: M2DinoDock, hand: Any) -> None:
+    dock, desk = proposed, proposed.workshop.desk
+    places = set()
+
+    def look() -> None:
+        hand.qtbot.wait(50)
+        button = dock.review.accept
+        places.add(button.mapTo(dock.review, button.rect().topLeft()).y())
+
+    look()
+    for frame in (3, 4):
+        desk.go_to(frame)
+        look()
+        hand.click(dock.review.accept)
+        look()
+    hand.paint(dock, 9, 30, 30)
+    look()
+    hand.click(dock.review.accept)
+    look()
+    desk.go_to(12)
+    hand.click(dock.review.reject)
+    look()
+    assert len(places) == 1
+    long = "8 of 28 in the queue; " + "a reason that takes many words, " * 9 + "the end"
+    hand.all_saved(dock)
+    dock.review.why.say(long)
+    assert dock.review.why.toolTip() == long, "what has no room is in the tooltip"
+    look()
+    assert len(places) == 1

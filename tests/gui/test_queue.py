@@ -56,7 +56,7 @@ def check_unsure(dock: M2DinoDock, hand: Any) -> None:
         if session.is_by_hand(frame):
             assert "confidence" not in said
         elif session.state(frame) is FrameState.CHANGED:
-            assert f"the model's confidence was {number} before your change" in said
+            assert f"confidence {number} before your change" in said
         else:
             assert f"; confidence {number}" in said
 
