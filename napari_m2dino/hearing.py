@@ -35,6 +35,7 @@ class Hearing(QObject):
         super().__init__()
         self.desk, self.autosave, self.ledger = desk, autosave, ledger
         self.holdings: Holdings | None = None
+        self._together: dict[tuple[str, str, int], str] = {}
         self._retry = QTimer(self)
         self._retry.setInterval(int(RETRY_S * 1000))
         self._retry.timeout.connect(autosave.retry)
@@ -62,8 +63,16 @@ class Hearing(QObject):
             self.autosave.ask_for_news(result.loop.identity, result.task)
 
     # -- saving ------------------------------------------------------------------------------------------------------
+    def expect(self, records: Sequence[Record], sentence: str) -> None:
+        """Say one sentence once all these records are saved, and not one for each."""
+        self._together |= {_key(record): sentence for record in records}
+
     def _saved(self, record: Record) -> None:
-        self.desk.tell(f"Frame {record.frame} saved as {record.fate}.", "good")
+        sentence = self._together.pop(_key(record), "")
+        if not sentence:
+            self.desk.tell(f"Frame {record.frame} saved as {record.fate}.", "good")
+        elif sentence not in self._together.values():
+            self.desk.tell(sentence, "good")
         self.changed.emit()
 
     def _failed(self, sentence: str) -> None:
@@ -179,6 +188,10 @@ class Hearing(QObject):
             "theirs, or take it back to see theirs.",
             "warning",
         )
+
+
+def _key(record: Record) -> tuple[str, str, int]:
+    return record.loop_id, record.task_id, record.frame
 
 
 def _who(author: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.result_layers.classes import ClassResult
 from napari_m2dino.session import FrameState
 from napari_m2dino.stepping import Stepping
+from napari_m2dino.words import frames_in_words
 
 if TYPE_CHECKING:
     from m2dino.values import Value
@@ -155,6 +157,45 @@ class Reviewing(QObject):
             return
         result.square_up(frame)
         self._settle(result, record)
+
+    def accept_together(self, frames: Sequence[int], from_confidence: float) -> None:
+        """Accept frames that stand as the model predicted them, unseen, as one step; all others are left alone."""
+        result = self._result
+        if result is None:
+            return
+        self._enter()
+        records = [record for frame in frames if (record := self._as_predicted(result, frame)) is not None]
+        if not records:
+            self.desk.tell("None of these frames stands as the model predicted it any more.", "warning")
+            return
+        self._looking = True
+        try:
+            for record in records:
+                result.session.settle(record)
+        finally:
+            self._looking = False
+        where = frames_in_words([record.frame for record in records])
+        self.ledger.enter(result, [record.frame for record in records], f"accepting {where} together")
+        self.heard.expect(
+            records,
+            f"Accepted as predicted, without a look at each: {where}, from confidence {from_confidence:.2f} up. "
+            "Undo takes all of them back.",
+        )
+        for record in records:
+            self.autosave.save(Save(record, result.loop, result.task))
+        self.changed.emit()
+
+    def _as_predicted(self, result: ResultLayer, frame: int) -> Record | None:
+        """Return the record of accepting a frame that a model has predicted and nobody has touched; else None."""
+        session = result.session
+        if session.state(frame) is not FrameState.PROPOSED or session.is_by_hand(frame):
+            return None
+        try:
+            record = session.accept(frame, result.value(frame))
+        except UsageError:
+            return None
+        # No seconds: nobody has spent any on this decision, and what is known of thresholds goes by that.
+        return replace(record, author=self.autosave.author, seconds=0.0) if record.fate == "accepted" else None
 
     def reject(self) -> None:
         """Set the frame shown aside as unusable: it never trains."""

@@ -305,6 +305,17 @@ class LoopSession:
         """Return the values that a person has decided on, by frame, in their small form."""
         return {frame: one.packed for frame, one in self._decisions.items() if one.packed is not None}
 
+    def judged(self, model_id: str) -> list[tuple[float, bool]]:
+        """Return the confidence of each frame predicted by a model and then decided on, and whether it was left as is.
+
+        Frames on which nobody has spent any time were accepted together with others, and are left out.
+        """
+        return [
+            (known.confidence, decision.fate == "accepted")
+            for frame, decision in self._decisions.items()
+            if decision.seconds > 0 and (known := self._proposals.get(frame)) and known.model_id == model_id
+        ]
+
     def is_proposed(self, frame: int) -> bool:
         """Whether the machine has said anything of a frame, decided on or not."""
         return frame in self._proposals

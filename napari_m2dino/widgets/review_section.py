@@ -29,6 +29,7 @@ from napari_m2dino.widgets.style import (
     set_main,
     small_button,
 )
+from napari_m2dino.widgets.together_button import TogetherButton
 
 
 class ReviewSection(Section):
@@ -51,9 +52,11 @@ class ReviewSection(Section):
         self.undo = small_button("↶", "")
         self.redo = small_button("↷", "")
         self.name = small_button("Name…", "The name that your decisions are signed with; none unless you choose one")
-        self.moves_on = QCheckBox("Go on to the next after a decision")
+        self.moves_on = QCheckBox("Go on after a decision")
         self.moves_on.setChecked(reviewing.moves_on)
+        self.moves_on.setToolTip("Accepting and rejecting go on to the next frame that waits")
         self.moves_on.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.together = TogetherButton(desk, reviewing)
         self.new_label = button("New label", "")
         name_keys(
             keys,
@@ -75,7 +78,7 @@ class ReviewSection(Section):
             self.body.addWidget(widget)
         self.body.addLayout(row(self.accept, self.reject, self.next))
         self.body.addLayout(row(self.take_back, self.new_label, self.order, stretch=(3, 3, 4)))
-        self.body.addWidget(self.moves_on)
+        self.body.addLayout(row(self.moves_on, self.together.button, stretch=(1, 0)))
         self.corner.addWidget(self.name)
         self.corner.addWidget(self.undo)
         self.name.clicked.connect(self._ask_name)
@@ -132,6 +135,7 @@ class ReviewSection(Section):
     def refresh(self) -> None:
         """Show where the review stands and the frame at hand."""
         session = self.desk.session
+        self.together.refresh()
         self.order.setCurrentIndex(self.order.findData(self.reviewing.queue.order))
         for widget in (self.accept, self.reject, self.next, self.take_back, self.new_label, self.order):
             widget.setEnabled(session is not None)

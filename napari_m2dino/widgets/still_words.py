@@ -66,7 +66,7 @@ class TwoLines(Words):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(0, max(_lines(self, 2), super().minimumSizeHint().height()))

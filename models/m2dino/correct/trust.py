@@ -27,8 +27,8 @@ def agreement(first: Value, second: Value) -> float | None:
     """
     if isinstance(first, Mask) and isinstance(second, Mask) and first.labels.shape == second.labels.shape:
         a, b = first.labels, second.labels
-        both = np.count_nonzero((a == b) & (a > 0))
-        return _dice(both, np.count_nonzero(a) + np.count_nonzero(b))
+        both = int(np.count_nonzero((a == b) & (a > 0)))
+        return _dice(both, int(np.count_nonzero(a) + np.count_nonzero(b)))
     if isinstance(first, Box) and isinstance(second, Box):
         height = min(first.y_max, second.y_max) - max(first.y_min, second.y_min)
         width = min(first.x_max, second.x_max) - max(first.x_min, second.x_min)

@@ -85,7 +85,7 @@ def run(arm: Arm, frames: Path | None, truth: dict[int, Bools], task: str, bar: 
         "actions": dict(tally.actions),
         "person_s": tally.person_s,
         "waited_s": tally.waited_s,
-        "corrected": sum(one.before < bar for one in person.frames.values()),
+        "corrected": sum(bool(one.before < bar) for one in person.frames.values()),
         "dice_found": float(np.mean([one.before for one in person.frames.values()])),
         "dice_left": float(np.mean(scores)),
         "least_left": float(np.min(scores)),
