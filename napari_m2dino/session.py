@@ -308,12 +308,14 @@ class LoopSession:
     def judged(self, model_id: str) -> list[tuple[float, bool]]:
         """Return the confidence of each frame predicted by a model and then decided on, and whether it was left as is.
 
-        Frames on which nobody has spent any time were accepted together with others, and are left out.
+        Frames accepted in no time at all were accepted together with others, and are left out.
         """
         return [
             (known.confidence, decision.fate == "accepted")
             for frame, decision in self._decisions.items()
-            if decision.seconds > 0 and (known := self._proposals.get(frame)) and known.model_id == model_id
+            if (decision.seconds > 0 or decision.fate != "accepted")
+            and (known := self._proposals.get(frame))
+            and known.model_id == model_id
         ]
 
     def is_proposed(self, frame: int) -> bool:

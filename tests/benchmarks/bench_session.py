@@ -71,16 +71,17 @@ def one_arm(given: argparse.Namespace) -> None:
 def table(found: list[dict[str, Any]], bar: float) -> list[str]:
     """Return the lines of a table of arms, and of one on what the queue spares."""
     lines = [
-        "| arm | actions a frame | strokes | corners | seconds | waits | corrected | found | left | least |",
-        "|---" * 10 + "|",
+        "| arm | actions a frame | strokes | corners | seconds | waits | looks | corrected | found | left | least "
+        "| below 0.9 |",
+        "|---" * 12 + "|",
     ]
     for one in found:
         count, did = one["frames"], one["actions"]
         lines.append(
             f"| {one['name']} | {sum(did.values()) / count:.1f} | {did.get('strokes', 0) / count:.2f} "
             f"| {did.get('corners', 0) / count:.1f} | {one['person_s'] / count:.1f} | {one['waited_s'] / count:.1f} "
-            f"| {one['corrected']} of {count} | {one['dice_found']:.3f} | {one['dice_left']:.3f} "
-            f"| {one['least_left']:.3f} |"
+            f"| {one['looked_at']} | {one['corrected']} of {count} | {one['dice_found']:.3f} | {one['dice_left']:.3f} "
+            f"| {one['least_left']:.3f} | {one['left_below_90']} |"
         )
     lines += ["", "| arm | looks until half of those below the bar are found | all of them |", "|---|---|---|"]
     for one in found:

@@ -53,6 +53,7 @@ def check_unsure(dock: M2DinoDock, hand: Any) -> None:
             continue
         assert said.startswith(f"{ordered.index(frame) + 1} of {len(ordered)} in the queue; "), (frame, said)
         number = f"{session.confidence(frame):.2f}"
+        assert "confidence" not in dock.review.frame.text(), "once is enough"
         if session.is_by_hand(frame):
             assert "confidence" not in said
         elif session.state(frame) is FrameState.CHANGED:

@@ -31,12 +31,15 @@ class Arm:
         Frames come up in the order of the queue, the least certain first; else in their order.
     carry : bool
         A frame that had to be corrected is carried to its neighbours, and the machine waited for.
+    together : bool
+        As soon as the window suggests frames to accept together, they are, unseen.
     """
 
     name: str
     predict: bool = False
     queue: bool = False
     carry: bool = False
+    together: bool = False
 
 
 ARMS = (
@@ -45,6 +48,7 @@ ARMS = (
     Arm("prediction", predict=True),
     Arm("prediction, queue", predict=True, queue=True),
     Arm("prediction, queue, carried", predict=True, queue=True, carry=True),
+    Arm("prediction, queue, rest together", predict=True, queue=True, together=True),
 )
 
 
@@ -85,7 +89,9 @@ def run(arm: Arm, frames: Path | None, truth: dict[int, Bools], task: str, bar: 
         "actions": dict(tally.actions),
         "person_s": tally.person_s,
         "waited_s": tally.waited_s,
-        "corrected": sum(bool(one.before < bar) for one in person.frames.values()),
+        "corrected": sum(one.corrected for one in person.frames.values()),
+        "looked_at": tally.looked_at,
+        "left_below_90": sum(bool(score < 0.9) for score in scores),
         "dice_found": float(np.mean([one.before for one in person.frames.values()])),
         "dice_left": float(np.mean(scores)),
         "least_left": float(np.min(scores)),
@@ -117,15 +123,16 @@ def review(person: Person, arm: Arm) -> list[int]:
     reviewing.queue.order = "confidence" if arm.queue else "index"
     if arm.queue:
         person.press(Qt.Key.Key_N)
-    while len(order) < len(person.truth):
+    while True:
         order.append(person.desk.frame)
         corrected = person.decide()
-        if len(order) == len(person.truth):
-            break
+        if arm.together:
+            person.accept_suggested()
+        if len(person.frames) == len(person.truth):
+            return order
         if arm.carry and corrected:
             person.press(Qt.Key.Key_G)
             person.wait(lambda: not carrying.errand.running, "the end of carrying")
         # The window's own going on after a decision would spare this key; here it comes after the carrying.
         person.press(Qt.Key.Key_N if arm.queue else Qt.Key.Key_Right)
         person.watch.pause(0.05)
-    return order

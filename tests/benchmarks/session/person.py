@@ -11,6 +11,7 @@ import numpy as np
 from m2dino.scoring.masks import pixel_dice
 from qtpy.QtCore import Qt
 
+from napari_m2dino.accepting import offers, suggested
 from napari_m2dino.tour.hand import Hand
 from napari_m2dino.widgets.dock import M2DinoDock
 from tests.benchmarks.session.cost import Tally
@@ -34,10 +35,12 @@ class Frame:
     ----------
     before, after : float
         Dice against the truth, as found and as left.
+    corrected : bool
     """
 
     before: float
     after: float
+    corrected: bool
 
 
 class Person:
@@ -88,12 +91,29 @@ class Person:
         wrong = before < self.bar
         if wrong:
             self.correct(frame)
-        self.frames[frame] = Frame(before, pixel_dice(self.value(frame), self.truth[frame]))
+        self.frames[frame] = Frame(before, pixel_dice(self.value(frame), self.truth[frame]), bool(wrong))
         self.press(Qt.Key.Key_A)
         session = self.desk.session
         assert session is not None
         self.watch.wait(lambda: session.is_decided(frame), f"frame {frame} to be accepted")
         return wrong
+
+    def accept_suggested(self) -> None:
+        """Accept together, unseen, what the window suggests, if it suggests anything."""
+        together, session = self.dock.review.together, self.desk.session
+        assert session is not None
+        offer = suggested(offers(session))
+        if offer is None:
+            return
+        self.tally.look()  # reading what speaks for it and making up one's mind takes as long as a frame
+        self.tally.click()
+        together.fill()
+        self.tally.click()
+        next(action for action in together.menu.actions() if "(suggested)" in action.text()).trigger()
+        self.watch.wait(lambda: all(session.is_decided(frame) for frame in offer.frames), "frames accepted together")
+        for frame in offer.frames:
+            score = pixel_dice(self.value(frame), self.truth[frame])
+            self.frames[frame] = Frame(score, score, False)
 
     def correct(self, frame: int) -> None:
         """Bring a frame up to the bar: by strokes along the edge, or anew by a polygon."""
