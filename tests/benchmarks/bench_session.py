@@ -71,7 +71,7 @@ def one_arm(given: argparse.Namespace) -> None:
 def table(found: list[dict[str, Any]], bar: float) -> list[str]:
     """Return the lines of a table of arms, and of one on what the queue spares."""
     lines = [
-        "| arm | actions a frame | strokes | corners | seconds | waits | looks | corrected | found | left | least | < 0.9 |",
+        "| arm | acts | strokes | corners | seconds | waits | looks | corrected | found | left | least | under 0.9 |",
         "|---" * 12 + "|",
     ]
     for one in found:
