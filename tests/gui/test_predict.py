@@ -43,7 +43,8 @@ def test_one_frame(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     qtbot.waitUntil(lambda: not echo_dock.workshop.predicting.running, timeout=30_000)
     session = echo_dock.workshop.desk.session
     assert [frame for frame in range(30) if session.proposal(frame)] == [12]
-    assert "Frame 12 · proposed · confidence" in echo_dock.review.frame.text()
+    assert echo_dock.review.frame.text() == "Frame 12 · proposed"
+    assert "confidence" in echo_dock.review.why.text()
 
 
 def test_boxes_and_points_and_classes(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
