@@ -13,6 +13,8 @@ os.environ["M2DINO_STATE"] = tempfile.mkdtemp(prefix="m2dino-test-state-")
 os.environ["M2DINO_CACHE"] = tempfile.mkdtemp(prefix="m2dino-test-cache-")
 
 WINDOWS = Path(__file__).parent / "gui"
+OFF_SCREEN = {"test_kills.py"}
+"""Files in there whose windows are in processes of their own, and never on a screen."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,5 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     One process has all windows, so that none takes the keyboard from another; files stay whole for their fixtures.
     """
     for item in items:
-        group = "windows" if item.path.is_relative_to(WINDOWS) else item.path.name
+        on_screen = item.path.is_relative_to(WINDOWS) and item.path.name not in OFF_SCREEN
+        group = "windows" if on_screen else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))

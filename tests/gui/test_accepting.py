@@ -6,23 +6,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import m2dino
 import numpy as np
 import pytest
 from m2dino.data.store import Store
+from m2dino.tasks import load_tasks
 from m2dino.values import Mask, Prediction
+from pydicom.examples import get_path
 from qtpy.QtGui import QAction
 
 from napari_m2dino.accepting import LEAST_JUDGED, offers, suggested
 from napari_m2dino.applying import propose
 from napari_m2dino.origins import Origin, carried_from, origin_of
-from napari_m2dino.session import FrameState
+from napari_m2dino.session import FrameState, LoopSession
 from napari_m2dino.widgets.dock import M2DinoDock
 
 
-def disc(dock: M2DinoDock, y: int = 120, x: int = 160, radius: int = 40) -> Mask:
-    loop = dock.workshop.desk.loop
-    rows, columns = np.mgrid[: loop.height, : loop.width]
-    return Mask(((rows - y) ** 2 + (columns - x) ** 2 <= radius**2).astype(np.uint8))
+def disc(radius: int) -> Mask:
+    """Return a disc in the middle of a frame of the echo, 240 x 320."""
+    rows, columns = np.mgrid[:240, :320] - np.array([120, 160])[:, None, None]
+    return Mask((rows**2 + columns**2 <= radius**2).astype(np.uint8))
+
+
+MODELS, OTHER = disc(40), disc(20)
+"""What the model proposed on every frame, and something far from it."""
 
 
 @pytest.fixture
@@ -30,7 +37,7 @@ def proposed(echo_dock: M2DinoDock) -> M2DinoDock:
     """A dock with a disc proposed on every frame, surer from frame to frame: 0.61, 0.62 … 0.90."""
     desk = echo_dock.workshop.desk
     echo_dock.review.new_label.click()
-    made = [Prediction(i, desk.task.id, disc(echo_dock), 0.61 + i / 100, "model-1") for i in range(30)]
+    made = [Prediction(i, desk.task.id, MODELS, 0.61 + i / 100, "model-1") for i in range(30)]
     assert propose(desk.result, made) == []
     echo_dock.review.moves_on.setChecked(False)
     return echo_dock
@@ -50,7 +57,7 @@ def test_many_are_accepted_as_one_step_and_nothing_a_person_touched(
     hand.paint(dock, 29, 30, 30)
     desk.go_to(28)
     hand.click(dock.review.reject)
-    propose(desk.result, [Prediction(27, desk.task.id, disc(dock, radius=30), 0.99, carried_from(26))])
+    propose(desk.result, [Prediction(27, desk.task.id, disc(30), 0.99, carried_from(26))])
     (text,) = [text for text in entries(dock) if text.startswith("Accept 27 frames from 0.61")]
     entries(dock)[text].trigger()
     hand.all_saved(dock)
@@ -62,7 +69,7 @@ def test_many_are_accepted_as_one_step_and_nothing_a_person_touched(
         saved = [record for record in store.records() if record.fate == "accepted"]
     assert sorted(record.frame for record in saved) == list(range(27))
     assert {record.seconds for record in saved} == {0.0}, "nobody has spent any time on them"
-    assert all(record.value == disc(dock) for record in saved)
+    assert all(record.value == MODELS for record in saved)
     assert not entries(dock), "nothing is left to accept together"
     assert not dock.review.together.button.isEnabled()
     dock.workshop.reviewing.undo()
@@ -73,39 +80,45 @@ def test_many_are_accepted_as_one_step_and_nothing_a_person_touched(
         assert [record.fate for record in store.records()] == ["rejected"]
 
 
-def test_nothing_is_suggested_before_enough_was_judged_one_by_one(proposed: M2DinoDock) -> None:
-    session = proposed.workshop.desk.session
-    assert suggested(offers(session)) is None
-    assert proposed.review.together.button.text() == "Accept more…"
-    for count, frame in enumerate(range(10, 10 + LEAST_JUDGED), start=1):
-        session.settle(replace(session.accept(frame, disc(proposed)), seconds=2.0))
-        assert (suggested(offers(session)) is not None) == (count == LEAST_JUDGED)
+@pytest.fixture
+def session() -> LoopSession:
+    """A session without a window, with the same proposals."""
+    session = LoopSession(m2dino.open_loop(get_path("ybr_color")), load_tasks()["breast_lesion"])
+    for frame in range(30):
+        session.propose(Prediction(frame, "breast_lesion", MODELS, 0.61 + frame / 100, "model-1"))
+    return session
+
+
+def judge(session: LoopSession, frames: range, value: Mask, seconds: float = 2.0) -> None:
+    for frame in frames:
+        session.settle(replace(session.accept(frame, value), seconds=seconds))
+
+
+def test_nothing_is_suggested_before_enough_was_judged_one_by_one(session: LoopSession) -> None:
+    for count in range(LEAST_JUDGED):
+        assert suggested(offers(session)) is None
+        judge(session, range(10 + count, 11 + count), MODELS)
     best = suggested(offers(session))
     assert best is not None
     assert (best.judged, best.kept) == (LEAST_JUDGED, LEAST_JUDGED)
     # Eight frames from 0.71 up stayed unchanged; those below 0.71 that wait have only the same eight to speak for them.
     assert best.threshold <= 0.71
-    proposed.review.refresh()
-    assert proposed.review.together.button.text() == f"Accept {len(best.frames)} more…"
 
 
-def test_frames_that_had_to_be_changed_raise_the_threshold(proposed: M2DinoDock) -> None:
-    session = proposed.workshop.desk.session
-    for frame in range(8):  # 0.61 to 0.68 were wrong
-        session.settle(replace(session.accept(frame, disc(proposed, radius=20)), seconds=2.0))
-    for frame in range(12, 12 + LEAST_JUDGED):
-        session.settle(replace(session.accept(frame, disc(proposed)), seconds=2.0))
+def test_frames_that_had_to_be_changed_raise_the_threshold(session: LoopSession) -> None:
+    judge(session, range(8), OTHER)  # 0.61 to 0.68 were wrong
+    judge(session, range(12, 12 + LEAST_JUDGED), MODELS)
     best = suggested(offers(session))
     assert best is not None
     assert best.threshold > 0.68
     assert set(best.frames) == set(range(8, 12)) | set(range(12 + LEAST_JUDGED, 30))
 
 
-def test_frames_accepted_unseen_are_no_evidence(proposed: M2DinoDock) -> None:
-    session = proposed.workshop.desk.session
-    for frame in range(20):
-        session.settle(replace(session.accept(frame, disc(proposed)), seconds=0.0))
+def test_frames_accepted_unseen_are_no_evidence_but_quick_corrections_are(session: LoopSession) -> None:
+    judge(session, range(20), MODELS, seconds=0.0)
     assert suggested(offers(session)) is None
+    judge(session, range(20, 22), OTHER, seconds=0.0)
+    assert {(offer.judged, offer.kept) for offer in offers(session)} == {(2, 0), (0, 0)}
 
 
 def test_carrying_leaves_a_model_alone_whose_labels_a_person_kept(proposed: M2DinoDock, hand: Any) -> None:
@@ -130,7 +143,7 @@ def test_carrying_leaves_a_model_alone_whose_labels_a_person_kept(proposed: M2Di
 def test_carrying_replaces_a_model_whose_labels_had_to_be_changed_much(proposed: M2DinoDock, hand: Any) -> None:
     dock, desk, carrying = proposed, proposed.workshop.desk, proposed.workshop.hand.carrying
     desk.go_to(15)
-    desk.result.write({15: disc(dock, radius=20)})
+    desk.result.write({15: OTHER})
     hand.click(dock.review.accept)
     carrying.set_reach(4)
     hand.click(dock.edit.carry)
