@@ -75,10 +75,11 @@ def offers(session: LoopSession) -> list[Offer]:
         return []
     model = Counter(session.maker(frame) for frame in waiting).most_common(1)[0][0]
     waiting = {frame: confidence for frame, confidence in waiting.items() if session.maker(frame) == model}
+    surest = sorted(waiting, key=lambda frame: (-waiting[frame], frame))[:MOST]
     judged = session.judged(model)
     found: dict[tuple[int, ...], Offer] = {}
     for threshold in sorted({_down(c) for c in (*waiting.values(), *(c for c, _ in judged))}):
-        frames = sorted((f for f, c in waiting.items() if _down(c) >= threshold), key=lambda f: (-waiting[f], f))[:MOST]
+        frames = [frame for frame in surest if _down(waiting[frame]) >= threshold]
         kept = [unchanged for confidence, unchanged in judged if _down(confidence) >= threshold]
         offer = Offer(threshold, tuple(sorted(frames)), len(kept), sum(kept))
         # Of two thresholds with the same frames, that counts for which more speaks; else the lower one.

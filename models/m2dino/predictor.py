@@ -365,14 +365,14 @@ def _predict(
                 if number + 2 < len(groups):
                     ahead.append(decoder.submit(prepare, groups[number + 2]))
                 if good:
-                    keys = [(loop.identity, index, crop and crop.region) for index in good]
+                    batch, keys = torch.stack(images), [(loop.identity, index, crop and crop.region) for index in good]
                     if on_insight is None:
-                        outputs = model.outputs(torch.stack(images), task_id, keys)
+                        outputs = model.outputs(batch, task_id, keys)
                     else:
-                        outputs, insights = model.watched(torch.stack(images), task_id, keys, good)
+                        outputs, insights = model.watched(batch, task_id, keys, good)
                         for insight in insights:
                             on_insight(insight)
-                    ellipses = model.ellipses(torch.stack(images), task, keys)
+                    ellipses = model.ellipses(batch, task, keys)
                     behind.append(reader.submit(finish, good, outputs, ellipses))
                 done += len(group)
                 left = (time.monotonic() - start) / done * (len(wanted) - done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from m2dino.training.comparison_report import own_in_words
@@ -62,12 +63,8 @@ class OutcomeView(QWidget):
         model = self.promoting.model_at(run.checkpoint)
         state = model.state if model else "undecided"
         against = model.objections if model else tuple(run.warnings)
-        harm = " ".join(against)
-        self.harm.say(harm if len(harm) < MOST_WORDS else f"{harm[:MOST_WORDS]}…")
-        self.harm.setToolTip("\n".join(against))
-        cautions = " ".join(run.cautions)
-        self.cautions.say(cautions if len(cautions) < MOST_WORDS else f"{cautions[:MOST_WORDS]}…")
-        self.cautions.setToolTip("\n".join(run.cautions))
+        _say(self.harm, against)
+        _say(self.cautions, run.cautions)
         ready = model is not None and not self.promoting.busy
         self.promote.setText("In use" if state == "in use" else "Promote despite harm…" if against else "Promote")
         self.promote.setEnabled(ready and state != "in use")
@@ -106,3 +103,10 @@ def despite(parent: QWidget, said: tuple[str, ...]) -> bool:
     box.setEscapeButton(no)
     box.exec()
     return box.clickedButton() is yes
+
+
+def _say(words: Words, sentences: Sequence[str]) -> None:
+    """Show sentences, cut off where they are many; the tooltip has them all."""
+    text = " ".join(sentences)
+    words.say(text if len(text) < MOST_WORDS else f"{text[:MOST_WORDS]}…")
+    words.setToolTip("\n".join(sentences))

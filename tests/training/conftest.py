@@ -10,7 +10,8 @@ from m2dino.network.config import Architecture
 from m2dino.tasks import builtin_tasks
 from m2dino.training.data import TrainingData, gather
 
-from tests.synthetic import SMALL, make_root
+from tests.in_process import Run, runner
+from tests.synthetic import SMALL, make_checkpoint, make_root
 
 torch.set_num_threads(1)
 
@@ -28,3 +29,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data(root: Path) -> TrainingData:
     return gather([root], builtin_tasks())
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained checkpoint that knows a task of each type."""
+    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process."""
+    return runner(monkeypatch, capfd)

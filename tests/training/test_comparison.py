@@ -21,22 +21,12 @@ from m2dino.training.finetune import FinetuneSettings, finetune
 from m2dino.training.guard import compare
 from PIL import Image
 
-from tests.in_process import Run, runner
-from tests.synthetic import TASKS, make_checkpoint, make_store
+from tests.in_process import Run
+from tests.synthetic import TASKS, make_store
 
 LEARNING = FinetuneSettings(steps=60, pictures=32, checks=4)
 QUICK = FinetuneSettings(steps=4, pictures=10, checks=2)
 OWN = Task("my_lumen", "segmentation", (Label("background"), Label("lumen")), "Mine")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, capfd)
 
 
 def tuned(

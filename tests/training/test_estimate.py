@@ -20,15 +20,10 @@ from m2dino.training.speed import Speed, key_of, remember, remembered
 from m2dino.training.trial import measure_speed
 from m2dino.values import ClassProbabilities, Keypoints, Mask, Value
 
-from tests.synthetic import HEIGHT, TASKS, WIDTH, make_checkpoint, make_store, picture
+from tests.synthetic import HEIGHT, TASKS, WIDTH, make_store, picture
 
 LUMEN = TASKS["segmentation"]
 QUICK = FinetuneSettings(steps=4, pictures=10, checks=2)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
 
 
 def refusal(store: Path, base: Path, task_id: str, out: Path, form: str = "isolated") -> M2DinoError:

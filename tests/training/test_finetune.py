@@ -19,15 +19,10 @@ from m2dino.tasks import Label, Task
 from m2dino.training.corrections import corrections
 from m2dino.training.finetune import FinetuneProgress, FinetuneResult, FinetuneSettings, finetune
 
-from tests.synthetic import SIZE, TASKS, make_checkpoint, make_store, picture
+from tests.synthetic import SIZE, TASKS, make_store, picture
 
 QUICK = FinetuneSettings(steps=4, pictures=10, checks=2)
 OWN = Task("my_lumen", "segmentation", (Label("background"), Label("lumen")), "Mine")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
 
 
 def tuned(base: Path, store: Path, task_id: str, out: Path, **more: object) -> FinetuneResult:

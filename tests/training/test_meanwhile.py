@@ -14,7 +14,7 @@ from m2dino.training.comparing import outcome
 from m2dino.training.comparison_report import read_report
 from m2dino.training.finetune import FinetuneProgress, FinetuneSettings, finetune
 
-from tests.synthetic import TASKS, make_checkpoint, make_store
+from tests.synthetic import TASKS, make_store
 
 TASK = TASKS["segmentation"]
 SETTINGS = FinetuneSettings(steps=12, pictures=10, checks=3)
@@ -67,11 +67,6 @@ class Writer:
             assert stream is not None
             stream.close()
         assert self.process.wait(timeout=30) == 0
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
 
 
 @pytest.mark.parametrize("form", ["isolated", "shared"])

@@ -15,20 +15,10 @@ from m2dino.tasks import builtin_tasks
 from m2dino.training.estimate import estimate
 from PIL import Image
 
-from tests.in_process import Run, runner
-from tests.synthetic import TASKS, make_checkpoint, picture
+from tests.in_process import Run
+from tests.synthetic import TASKS, picture
 
 TASK = TASKS["segmentation"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    return runner(monkeypatch, capfd)
 
 
 @pytest.fixture

@@ -24,11 +24,6 @@ QUICK = FinetuneSettings(steps=4, pictures=10, checks=2)
 LUMEN = TASKS["segmentation"]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
-
-
 def tuned(base: Path, store: Path, out: Path, settings: FinetuneSettings = QUICK, **more: object) -> FinetuneResult:
     with Store.open(store) as opened:
         return finetune(opened, LUMEN, base, out, form="shared", settings=settings, device="cpu", **more)  # type: ignore[arg-type]
