@@ -6,7 +6,7 @@ from pathlib import Path
 
 from m2dino.training.comparison_report import FramePicture, Report
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap
+from qtpy.QtGui import QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent
 from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_m2dino.widgets.plot import Plot
@@ -36,6 +36,11 @@ class Triptych(Plot):
     def heightForWidth(self, width: int) -> int:
         """Return the room for three squares side by side, and the words above them."""
         return round(width / 3) + HEAD
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        # The layouts around it do not always ask again for the height once a scroll bar has changed the width.
+        self.setMinimumHeight(self.heightForWidth(self.width()))
 
     def show_frame(self, picture: QPixmap, one: FramePicture) -> None:
         """Show a frame."""

@@ -134,14 +134,14 @@ def test_the_outcome_is_there_again_another_day_and_no_line_is_cut(
     assert window is not None
     window.resize(1280, 900)
     trained(corrected, hand)
+    pictures = corrected.improve.outcome.frames.pictures
     for height in (900, 700):
         window.resize(1280, height)
         corrected._show_training()
         hand.qtbot.waitUntil(lambda: in_view(corrected, corrected.improve.outcome.promote), timeout=5000)
         assert in_view(corrected, corrected.improve.outcome.aside)
         hand.qtbot.waitUntil(lambda: cut_words(corrected) == [], timeout=5000)
-        pictures = corrected.improve.outcome.frames.pictures
-        assert pictures.height() >= pictures.width() // 3, "the pictures are as wide as the dock"
+        hand.qtbot.waitUntil(lambda: pictures.height() >= pictures.width() // 3, timeout=5000)  # three squares
     corrected.workshop.close()
     later = open_dock()
     later.workshop.open_loop(Path(str(get_path("ybr_color"))))
