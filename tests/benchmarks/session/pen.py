@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
+from qtpy.QtGui import QAction
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QPushButton, QWidget
 
@@ -48,6 +49,11 @@ class Pen:
         """Click a button of the dock."""
         assert button.isEnabled(), f"{button.text()!r} cannot be pressed"
         QTimer.singleShot(0, lambda: QTest.mouseClick(button, Qt.MouseButton.LeftButton))  # type: ignore[call-overload]
+        self._watch.turn()
+
+    def choose(self, action: QAction) -> None:
+        """Choose an entry of a menu."""
+        QTimer.singleShot(0, action.trigger)
         self._watch.turn()
 
     def _post(self, kind: QEvent.Type, place: QPoint, held: Qt.MouseButton) -> None:
