@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.in_process import Run, runner
+
 os.environ["M2DINO_CALIBRATIONS"] = tempfile.mkdtemp(prefix="m2dino-test-scales-")
 os.environ["M2DINO_STATE"] = tempfile.mkdtemp(prefix="m2dino-test-state-")
 os.environ["M2DINO_CACHE"] = tempfile.mkdtemp(prefix="m2dino-test-cache-")
@@ -26,3 +28,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_screen = item.path.is_relative_to(WINDOWS) and item.path.name not in OFF_SCREEN
         group = "windows" if on_screen else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process: the same entry point, without another start of torch."""
+    return runner(monkeypatch, capfd)

@@ -26,9 +26,7 @@ class Triptych(Plot):
         self._picture = QPixmap()
         self._words = ("", "", "")
         # Not fixed, or a layout would keep to the height of the hint, whatever the width.
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
 
     def sizeHint(self) -> QSize:
         return QSize(200, self.heightForWidth(200))
@@ -39,7 +37,7 @@ class Triptych(Plot):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
-        # The layouts around it do not always ask again for the height once a scroll bar has changed the width.
+        # Asked of itself: layouts do not always ask again for a height that goes by the width once a width has changed.
         self.setMinimumHeight(self.heightForWidth(self.width()))
 
     def show_frame(self, picture: QPixmap, one: FramePicture) -> None:

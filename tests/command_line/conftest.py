@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.in_process import Run, runner
+from tests.in_process import Run
 from tests.synthetic import make_checkpoint, make_root, make_store, picture
 
 torch.set_num_threads(1)
@@ -61,12 +61,6 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_store(tmp_path_factory.mktemp("store") / "store")
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: the same entry point, without another start of torch."""
-    return runner(monkeypatch, capfd)
 
 
 def assert_one_sentence(result: subprocess.CompletedProcess[str], *says: str) -> None:

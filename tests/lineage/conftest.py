@@ -12,7 +12,6 @@ from m2dino.lineage import checkpoint_folder
 from m2dino.network.card import read_card
 from m2dino.network.card_file import rewrite_card
 
-from tests.in_process import Run, runner
 from tests.synthetic import make_checkpoint
 
 TASK, OTHER = "carotid_artery", "FUGC"
@@ -51,9 +50,3 @@ def tuned(dataset: Path, base: Path) -> Callable[..., Path]:
         return path
 
     return make
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process."""
-    return runner(monkeypatch, capfd)

@@ -10,7 +10,6 @@ from m2dino.network.config import Architecture
 from m2dino.tasks import builtin_tasks
 from m2dino.training.data import TrainingData, gather
 
-from tests.in_process import Run, runner
 from tests.synthetic import SMALL, make_checkpoint, make_root
 
 torch.set_num_threads(1)
@@ -35,9 +34,3 @@ def data(root: Path) -> TrainingData:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained checkpoint that knows a task of each type."""
     return make_checkpoint(tmp_path_factory.mktemp("base") / "base.safetensors")
-
-
-@pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process."""
-    return runner(monkeypatch, capfd)
