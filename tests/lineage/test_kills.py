@@ -45,17 +45,36 @@ WORKER = textwrap.dedent("""
 """)
 
 
+def working(dataset: Path) -> subprocess.Popen[str]:
+    """Return a worker that is about to begin."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(dataset)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    return process
+
+
+def seconds_an_act(dataset: Path) -> float:
+    """Return how long an act takes here and now, so that the kills fall among several also on a busy machine."""
+    process = working(dataset)
+    assert process.stdout is not None
+    began, acts = time.monotonic(), 4
+    for _ in range(2 * acts):  # each is told when it begins and when it is done
+        process.stdout.readline()
+    took = time.monotonic() - began
+    process.kill()
+    process.communicate(timeout=60)
+    return took / acts
+
+
 def test_killed_at_any_moment_the_line_is_whole(dataset: Path, tuned: Callable[..., Path]) -> None:
     chance = random.Random(3)
     ids = {read_card(tuned(f"m{seed}", seed, harmed=[OTHER], changes={OTHER: FALL})).id for seed in range(3)}
-    finished = 0
+    finished, longest = 0, max(0.5, 4 * seconds_an_act(dataset))
     for _ in range(TURNS):
-        process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(dataset)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        time.sleep(chance.uniform(0.02, 0.5))
+        process = working(dataset)
+        time.sleep(chance.uniform(0.02, longest))
         process.send_signal(signal.SIGKILL)
         out, err = process.communicate(timeout=60)
         assert err == ""
