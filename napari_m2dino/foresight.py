@@ -30,13 +30,13 @@ DELAY_MS = 250
 MEASURE_S = 120.0
 NOTHING_TO_REPLAY = (
     "Learning together also changes what other tasks use, and this folder holds too little to keep them by: decide on "
-    "four or more frames of another task that the model knows, or let this task learn alone."
+    "four or more frames of another task that the model knows, add labelled data of one, or let this task learn alone."
 )
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: a task of a dataset folder with so many frames, the model in use, and how to learn."""
+    """What is asked: a task of a dataset folder with so many frames, the model in use, how to learn and what beside."""
 
     dataset: Path
     task_id: str
@@ -44,6 +44,7 @@ class Question:
     checkpoint: Path
     model_id: str
     form: Form
+    replay: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Foresight(QObject):
         self.reviewing = reviewing
         self.autosave = autosave
         self.form: Form = "isolated"
+        self.labelled: tuple[Path, ...] = ()
         self._thread = BackgroundThread("m2dino foresight")
         self._trial = BackgroundThread("m2dino trial")
         self._asked: Question | None = None
@@ -104,6 +106,11 @@ class Foresight(QObject):
             signal.connect(self._stirred)
 
     @property
+    def replay(self) -> tuple[Path, ...]:
+        """Folders of labelled data that other tasks are replayed from, in the form that does so."""
+        return self.labelled if self.form == "shared" else ()
+
+    @property
     def found(self) -> Foreseen | None:
         """What is foreseen of the task and model on the desk; None while it is not known."""
         question = self._question()
@@ -112,6 +119,12 @@ class Foresight(QObject):
     def choose_form(self, form: Form) -> None:
         """Foresee the other form of fine-tuning."""
         self.form = form
+        self._stirred()
+        self.changed.emit()
+
+    def choose_labelled(self, *folders: Path) -> None:
+        """Foresee learning together with the labelled data in these folders, or in none."""
+        self.labelled = folders
         self._stirred()
         self.changed.emit()
 
@@ -137,7 +150,13 @@ class Foresight(QObject):
             return None
         checkpoint = desk.checkpoint
         return Question(
-            self.autosave.folder, desk.task.id, holdings.training, checkpoint.path, checkpoint.card.id, self.form
+            self.autosave.folder,
+            desk.task.id,
+            holdings.training,
+            checkpoint.path,
+            checkpoint.card.id,
+            self.form,
+            self.replay,
         )
 
     def _stirred(self) -> None:
@@ -195,7 +214,7 @@ def _foresee(question: Question, registry: TaskRegistry) -> Foreseen:
         if (start := read_lineage(question.dataset).start_for(question.task_id, question.model_id)) is not None:
             base = start.file
         with Store.open(question.dataset) as store:
-            told = estimate(store, base, question.task_id, question.form)
+            told = estimate(store, base, question.task_id, question.form, replay=question.replay)
         advice = advise_finetune(question.dataset, registry, question.task_id)
     except MissingPicturesError as error:
         frames = sum(map(len, error.frames.values()))

@@ -158,7 +158,7 @@ class Improving(QObject):
         found, dataset = self.foresight.found, self.autosave.folder
         task, base = self.desk.task, found.base if found else self.desk.checkpoint.path
         output = checkpoint_folder(dataset) / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}.safetensors"
-        self._job = Job(dataset, task.id, base, output, self.form)
+        self._job = Job(dataset, task.id, base, output, self.form, self.foresight.replay)
         self.run = Run(task.id, base, frames=self.frames)
         self.running, self.stopping = True, False
         # What was accepted a moment ago is on the disk before the child looks there.

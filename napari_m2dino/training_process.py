@@ -27,13 +27,17 @@ def report_folder(checkpoint: Path) -> Path:
 
 @dataclass(frozen=True)
 class Job:
-    """What to train: a task of a dataset folder, from a checkpoint, to a new one, alone or together with others."""
+    """What to train: a task of a dataset folder, from a checkpoint, to a new one, alone or together with others.
+
+    Those are replayed from corrections in the dataset folder and from folders of labelled data, `replay`.
+    """
 
     dataset: Path
     task_id: str
     checkpoint: Path
     output: Path
     form: Form = "isolated"
+    replay: tuple[Path, ...] = ()
 
     def arguments(self) -> list[str]:
         """Return the arguments of `python` that run it."""
@@ -42,6 +46,7 @@ class Job:
             *("--task", self.task_id, "--checkpoint", str(self.checkpoint)),
             *("--form", self.form, "-o", str(self.output), "--json-lines"),
             *("--report", str(report_folder(self.output))),
+            *(word for folder in self.replay for word in ("--replay", str(folder))),
         ]
 
 

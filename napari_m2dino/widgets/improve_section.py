@@ -23,6 +23,7 @@ from napari_m2dino.widgets.style import Section, Words, button, row, set_main, s
 
 FORMS = {"isolated": "This task alone learns (isolated)", "shared": "What tasks share learns, too (shared)"}
 """Forms of fine-tuning, by what they are called here."""
+LABELLED = "Labelled data of other tasks…"
 
 
 class ImproveSection(Section):
@@ -48,6 +49,9 @@ class ImproveSection(Section):
             self.form.addItem(title, form)
         self.form.setToolTip("Whether only this task learns, or also what it has in common with others")
         self.differs = Words()
+        self.labelled = button(
+            LABELLED, "A folder of labelled images in the FM_UIA layout: its tasks are replayed, so that they are kept"
+        )
         self.where = button(
             f"{WHERE}…", "Choose a folder: the loops are looked for in it and all below it, by content, not by name"
         )
@@ -61,7 +65,7 @@ class ImproveSection(Section):
         self.report = Words()
         self.outcome = OutcomeView(promoting)
         self.back = button("Roll back", "Use the model before again; this one stays in the list")
-        for widget in (self.kept, self.train, self.form, self.differs, self.plan, self.advice):
+        for widget in (self.kept, self.train, self.form, self.differs, self.labelled, self.plan, self.advice):
             self.body.addWidget(widget)
         self.body.addLayout(row(self.bar, self.cancel, stretch=(3, 1)))
         for widget in (self.plot, self.report, self.where, self.outcome, self.back):
@@ -69,6 +73,7 @@ class ImproveSection(Section):
         self._dialog: LineageDialog | None = None
         self.train.clicked.connect(improving.start)
         self.form.activated.connect(lambda _index: improving.foresight.choose_form(self.form.currentData()))
+        self.labelled.clicked.connect(self._ask_labelled)
         self.where.clicked.connect(self._ask_where)
         self.cancel.clicked.connect(improving.stop)
         self.back.clicked.connect(promoting.roll_back)
@@ -127,6 +132,9 @@ class ImproveSection(Section):
     def _show_form(self, shown: bool) -> None:
         found = self.improving.foresight.found
         self.form.setVisible(shown)
+        self.labelled.setVisible(shown and self.improving.form == "shared")
+        given = self.improving.foresight.labelled
+        self.labelled.setText(f"Without the data in {short(given[0])}" if given else LABELLED)
         self.form.setCurrentIndex(self.form.findData(self.improving.form))
         if self.improving.form == "isolated":
             words = "Only what this task owns learns: no other task can change."
@@ -185,6 +193,13 @@ class ImproveSection(Section):
     def _ask_where(self) -> None:
         if name := QFileDialog.getExistingDirectory(self, WHERE):
             self.improving.look_in(Path(name))
+
+    def _ask_labelled(self) -> None:
+        foresight = self.improving.foresight
+        if foresight.labelled:
+            foresight.choose_labelled()
+        elif name := QFileDialog.getExistingDirectory(self, "Labelled data of other tasks"):
+            foresight.choose_labelled(Path(name))
 
     def _ask_folder(self) -> None:
         name = QFileDialog.getExistingDirectory(

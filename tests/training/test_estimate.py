@@ -20,7 +20,7 @@ from m2dino.training.speed import Speed, key_of, remember, remembered
 from m2dino.training.trial import measure_speed
 from m2dino.values import ClassProbabilities, Keypoints, Mask, Value
 
-from tests.synthetic import HEIGHT, TASKS, WIDTH, make_store, picture
+from tests.synthetic import HEIGHT, TASKS, WIDTH, make_root, make_store, picture
 
 LUMEN = TASKS["segmentation"]
 QUICK = FinetuneSettings(steps=4, pictures=10, checks=2)
@@ -126,6 +126,36 @@ def test_it_refuses_as_the_fine_tune_does(base: Path, tmp_path: Path) -> None:
     assert "knows carotid_artery as segmentation with 2 labels" in str(other)
 
     assert isinstance(refusal(make_store(tmp_path / "store"), base, LUMEN, out, "shared"), NothingToReplayError)
+
+
+def test_it_names_the_tasks_that_would_be_replayed(base: Path, tmp_path: Path) -> None:
+    """From folders and from the store; a folder that has none, or is not one, is refused as by the fine-tune."""
+    root = make_root(tmp_path / "root")
+    folder = make_store(tmp_path / "store", "regression", loops=3)
+    make_store(folder, loops=3)
+    speed = Speed(start=1, score=1)
+    remember(key_of(read_card(base), builtin_tasks()[LUMEN], "shared", "cpu"), speed, tmp_path)
+    with Store.open(folder) as store:
+        one = estimate(store, base, LUMEN, "shared", cache=tmp_path)
+        more = estimate(store, base, LUMEN, "shared", cache=tmp_path, replay=[root])
+        assert one.replayed == (TASKS["regression"],)
+        assert more.replayed == tuple(sorted(set(TASKS.values()) - {LUMEN}))
+        assert one.seconds is not None
+        assert more.seconds is not None
+        assert more.seconds > one.seconds, "more tasks are measured before and after"
+        (tmp_path / "empty").mkdir()
+        for wrong in (tmp_path / "empty", tmp_path / "nowhere"):
+            with pytest.raises(M2DinoError) as told:
+                estimate(store, base, LUMEN, "shared", replay=[wrong])
+            with pytest.raises(M2DinoError) as raised:
+                finetune(store, LUMEN, base, tmp_path / "o.safetensors", form="shared", replay=[wrong], settings=QUICK)
+            assert (type(told.value), str(told.value)) == (type(raised.value), str(raised.value))
+    only = make_root(tmp_path / "only")
+    for table in (only / "csv_files").iterdir():
+        if table.stem != "segmentation":
+            table.unlink()
+    with Store.open(make_store(tmp_path / "alone")) as store, pytest.raises(NothingToReplayError):
+        estimate(store, base, LUMEN, "shared", replay=[only])
 
 
 def test_one_frame_that_shows_something_is_enough(base: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from m2dino.network.card import read_card
 from m2dino.training.corrections import plan, replayable
 from m2dino.training.finetune_settings import FinetuneSettings, Form
 from m2dino.training.refusals import refuse_no_replay, refuse_other_task
+from m2dino.training.replay_folders import HELD_OUT, rows_to_replay
 from m2dino.training.speed import key_of, remembered
 
 
@@ -37,7 +38,7 @@ class Estimate:
     cautions : tuple of str
         What the labels leave out, and what the held-out frames cannot vouch for.
     replayed : tuple of str
-        Tasks whose corrections in the store would be replayed (shared form).
+        Other tasks that would be replayed, from the store or from folders (shared form).
     """
 
     frames: int
@@ -58,7 +59,6 @@ def estimate(
     settings: FinetuneSettings | None = None,
     device: str = "cpu",
     replay: Sequence[Path] = (),
-    replayed: int = 0,
     cache: Path | None = None,
 ) -> Estimate:
     """Say what a fine-tune would do, or refuse as it would.
@@ -76,8 +76,6 @@ def estimate(
         Type of the device that it would run on: cpu, cuda or mps.
     replay : sequence of Path
         Labelled data of other tasks (shared form).
-    replayed : int
-        Held-out pictures among them, where known; those of the store are counted by themselves.
     cache : Path, optional
         Folder of the measured speeds; by default in the user's cache.
 
@@ -89,16 +87,20 @@ def estimate(
         The checkpoint knows the task with another type or number of classes.
     NothingToReplayError
         The shared form has nothing to replay.
+    DatasetError, MissingFileError
+        A folder of `replay` is not sound.
     NotACheckpointError, MissingPicturesError, StoreError
     """
     settings = settings or FinetuneSettings()
     division = plan(store, task_id)
     task, card = division.task, read_card(checkpoint)
     refuse_other_task(checkpoint, card, task)
-    others = replayable(store, card, task_id) if form == "shared" else []
+    others, replayed = set[str](), 0
     if form == "shared":
-        refuse_no_replay(card, task_id, bool(replay) or bool(others))
-        replayed += sum(len(plan(store, name).heldout) for name in others)
+        corrected, rows = replayable(store, card, task_id), rows_to_replay(card, task_id, replay)
+        others = {*corrected, *rows}
+        refuse_no_replay(card, task_id, bool(others))
+        replayed = sum(len(plan(store, name).heldout) for name in corrected) + round(HELD_OUT * sum(rows.values()))
     speed = remembered(key_of(card, task, form, device), cache)
     known = task_id in card.tasks
     frames, held_out = len(division.train), len(division.heldout)
@@ -106,7 +108,7 @@ def estimate(
     where = {"cpu": "this CPU", "cuda": "this GPU", "mps": "this GPU"}.get(device, device)
     time = f"time on {where} not measured yet" if seconds is None else f"about {_rounded(seconds)} on {where}"
     text = f"train on {division.text()}, task {task_id}; {time}"
-    return Estimate(frames, division.loops, held_out, seconds, text, division.cautions(), tuple(others))
+    return Estimate(frames, division.loops, held_out, seconds, text, division.cautions(), tuple(sorted(others)))
 
 
 def _rounded(seconds: float) -> str:

@@ -19,13 +19,12 @@ from m2dino.network.card import ModelCard
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
 from m2dino.scoring.task_scores import TaskScores, summarise
-from m2dino.tasks import Task, TaskRegistry
+from m2dino.tasks import Task
 from m2dino.training.corrections import Corrections, corrections, replayable
 from m2dino.training.data import gather
 from m2dino.training.finetune_common import FinetuneProgress, OnFinetuneProgress, score_heldout
 from m2dino.training.refusals import refuse_no_replay
-
-HELD_OUT = 0.2
+from m2dino.training.replay_folders import HELD_OUT, known_tasks
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], sto
     tasks = {name: other.task for name, other in corrected.items()}
     others = [name for name in card.tasks if name != task_id]
     if roots:
-        found = gather(roots, TaskRegistry(report.task for report in card.tasks.values()), val_fraction=HELD_OUT)
+        found = gather(roots, known_tasks(card), val_fraction=HELD_OUT)
         rows = found.only([name for name in others if name in found.tasks])
         train, val, tasks = [*rows.train], rows.val, {**rows.tasks, **tasks}
     train += [CorrectedFrame(store, record) for other in corrected.values() for record in other.train]
