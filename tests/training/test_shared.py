@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from m2dino.data.store import Store
 from m2dino.errors import NothingToReplayError, TrainingError
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
+from m2dino.training.checks import MOST_ROWS, Check, HeldOut
+from m2dino.training.colabelled import SharedForward
 from m2dino.training.corrections import corrections
 from m2dino.training.data import TrainingData
 from m2dino.training.finetune import FinetuneResult, FinetuneSettings, finetune
+from m2dino.training.finetune_common import FinetuneProgress
 from m2dino.training.loop import train
 from m2dino.training.replay import gather_replay
 from m2dino.training.settings import TrainSettings
@@ -69,6 +73,36 @@ def test_corrections_of_other_tasks_in_the_store_are_replayed(base: Path, tmp_pa
         assert not trained & {(record.loop_id, record.frame) for record in other.heldout}
     assert len(replay.train) == sum(len(other.train) for other in replay.corrected.values())
     assert replay.held_out == sum(len(other.heldout) for other in replay.corrected.values()) > 0
+
+
+def test_it_tells_how_it_goes(base: Path, root: Path, tmp_path: Path) -> None:
+    """Loss, held-out score and seconds left, in steps of the task itself, so that a window can draw them."""
+    told: list[FinetuneProgress] = []
+    settings = FinetuneSettings(steps=30, pictures=10, checks=2)
+    out = tmp_path / "out.safetensors"
+    tuned(base, make_store(tmp_path / "store"), out, settings, replay=[root], on_progress=told.append)
+    learning = [one for one in told if one.loss is not None]
+    assert [one.done for one in learning] == sorted(one.done for one in learning)
+    assert (learning[-1].done, learning[-1].total) == (30, 30), "the other tasks' batches are not counted"
+    assert all(one.eta_s is not None for one in learning)
+    scores = [one.metric for one in told if one.metric is not None]
+    assert scores
+    assert all(name == "score" and 0 <= value <= 1 for name, value in scores)
+
+
+def test_the_best_state_is_kept_without_a_folder_too(data: TrainingData, tmp_path: Path) -> None:
+    """A rate that ruins the network: what is taken is the state that scored best, not the last."""
+    net, _ = load_checkpoint(make_checkpoint(tmp_path / "c.safetensors"))
+    rows = LabelledFrames(data.train, data.tasks, SIZE)
+    held_out = LabelledFrames(data.val, data.tasks, SIZE)
+    wild = TrainSettings(epochs=100 * 8 / len(rows), encoder_lr=0.1, head_lr=0.1, co_labelled=False, checks=4, ema=0.5)
+    seen: list[Check] = []
+    result = train(net, rows, wild, device="cpu", workers=0, held_out=held_out, on_check=seen.append)
+    assert result.best is not None
+    assert result.best.score == max(check.score for check in seen)
+    again = HeldOut(held_out, MOST_ROWS).check(SharedForward(net), 0, torch.device("cpu"), nullcontext())
+    assert again.score == pytest.approx(result.best.score, abs=0.02)
+    assert seen[-1].score < result.best.score, "or this shows nothing"
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,7 @@ def train(
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never_stop,
     on_step: Callable[[int, str, float], None] | None = None,
+    on_check: Callable[[Check], None] | None = None,
     shares: Mapping[str, float] | None = None,
 ) -> TrainResult:
     """Train a network in place.
@@ -113,12 +114,14 @@ def train(
     folder : RunFolder, optional
         Where figures and the best and the last state are kept.
     held_out : LabelledFrames, optional
-        Rows to score states on; needs a folder.
+        Rows to score states on. Without a folder the best state is kept in memory, and taken after a stop, too.
     on_progress : callable
         `(done, total, text)` with `done` of `total` thousandths of the run.
     should_stop : callable
     on_step : callable, optional
         `(step, task_id, loss)` for each task of every step.
+    on_check : callable, optional
+        The scores of a state on the held-out rows, when it was scored.
     shares : mapping of str to float, optional
         Fixed shares of the labels for some tasks.
 
@@ -132,7 +135,7 @@ def train(
         The folder cannot be written.
     """
     fabric = fabric or processes.make_fabric(device)
-    loop = _Loop(net, frames, settings, fabric, state_file, signature, folder, held_out, shares)
+    loop = _Loop(net, frames, settings, fabric, state_file, signature, folder, held_out, shares, on_check)
     return loop.run(workers, on_progress, should_stop, on_step)
 
 
@@ -150,6 +153,7 @@ class _Loop:
         folder: RunFolder | None,
         held_out: LabelledFrames | None,
         shares: Mapping[str, float] | None,
+        on_check: Callable[[Check], None] | None,
     ) -> None:
         self.net, self.frames, self.settings, self.fabric = net, frames, settings, fabric
         self.state_file, self.signature = state_file, signature
@@ -163,6 +167,8 @@ class _Loop:
         self.module, self.wrapped = fabric.setup(DeepForward(net, settings.losses.deep > 0), self.optimizer)
         self.weights: dict[str, Tensor] = {name: p.detach() for name, p in self.named.items()}
         self.average = {name: p.detach().clone() for name, p in self.named.items()}
+        self.on_check = on_check
+        self.best: dict[str, Tensor] = {}
         self.halving = Halving(settings.batch_size)
         self.losses: dict[str, float] = {}
         self.bad: dict[str, int] = {}
@@ -172,7 +178,7 @@ class _Loop:
         self.checked_batches: int | None = None
         self._resume()
         self.held_out: HeldOut | None = None
-        if self.folder is not None and held_out is not None and len(held_out) and settings.checks:
+        if fabric.is_global_zero and held_out is not None and len(held_out) and settings.checks:
             per_task = rows_per_task(settings, self.clock.steps, self.sampler.labels_per_image, len(held_out.tasks))
             self.held_out = HeldOut(held_out, per_task)
             if self.checked_batches is not None:
@@ -325,7 +331,7 @@ class _Loop:
 
     def _check(self, fraction: float) -> bool:
         """Score the moving average if it is time to; return whether the run should end early."""
-        if self.held_out is not None and self.folder is not None and self.pace.due(fraction, self.clock.seconds):
+        if self.held_out is not None and self.pace.due(fraction, self.clock.seconds):
             start = time.monotonic()
             with self._averaged():
                 check = self.held_out.check(
@@ -337,11 +343,21 @@ class _Loop:
                     math.inf if self.history.checks else self.pace.allowance,
                 )
                 if self.history.add(check):
-                    self.folder.keep_best(self.net, check)
-            self.folder.log_check(check, self.clock.seconds, self._rate())
+                    self._keep(check)
+            if self.folder is not None:
+                self.folder.log_check(check, self.clock.seconds, self._rate())
+            if self.on_check is not None:
+                self.on_check(check)
             self.pace.seconds += time.monotonic() - start
             self.save()
         return self._given_up()
+
+    def _keep(self, check: Check) -> None:
+        """Keep the moving average, which is in the network now, as the best state."""
+        if self.folder is not None:
+            self.folder.keep_best(self.net, check)
+        else:
+            self.best = {name: value.clone() for name, value in self.weights.items()}
 
     def _given_up(self) -> bool:
         return bool(self.settings.early_stop) and self.history.waited() >= self.settings.early_stop
@@ -361,11 +377,12 @@ class _Loop:
                     value.copy_(kept[name])
 
     def _finish(self, stopped: bool, early: bool) -> TrainResult:
+        chosen = self.best if self.best and self.settings.keep == "best" else self.average
         with torch.no_grad():
             for name, value in self.weights.items():
-                value.copy_(self.average[name])
+                value.copy_(chosen[name])
         self.net.eval()
-        best = None
+        best = self.history.best if chosen is self.best else None
         if self.folder is not None:
             self.folder.flush(self.clock.step, self.clock.seconds, self._rate())
             if not stopped:
