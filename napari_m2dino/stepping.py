@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-HELD_S = 0.2
-"""Presses nearer to each other than this are one long press: keyboards repeat some thirty times a second."""
+HELD_S = 0.11
+"""Presses nearer to each other than this are one long press: keyboards repeat some thirty times a second, and nobody
+taps nine times a second, so that quick tapping passes over no frame."""
 GEARS = ((30, 8), (18, 4), (8, 2))
 """(presses, frames a press) from the fastest on."""
 

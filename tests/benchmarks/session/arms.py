@@ -130,9 +130,13 @@ def review(person: Person, arm: Arm) -> list[int]:
             person.accept_suggested()
         if len(person.frames) == len(person.truth):
             return order
+        if len(order) > 3 * len(person.truth):
+            raise SystemExit(f"{sorted(person.truth.keys() - person.frames.keys())}: these frames were not come by.")
         if arm.carry and corrected:
             person.press(Qt.Key.Key_G)
             person.wait(lambda: not carrying.errand.running, "the end of carrying")
         # The window's own going on after a decision would spare this key; here it comes after the carrying.
+        # Not faster than a hand taps, or the key would count as held and pass over frames.
+        person.watch.pause(0.1)
         person.press(Qt.Key.Key_N if arm.queue else Qt.Key.Key_Right)
         person.watch.pause(0.05)
