@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from napari_m2dino.stepping import Stepping
@@ -24,7 +26,7 @@ def test_quick_taps_pass_over_no_frame(seconds: float) -> None:
 
 def test_a_held_key_gets_faster_and_stops_at_the_end() -> None:
     shown = frames(1 / 30, 90)
-    strides = [after - before for before, after in zip(shown, shown[1:], strict=False)]
+    strides = [after - before for before, after in itertools.pairwise(shown)]
     assert strides == sorted(strides)
     assert set(strides) == {1, 2, 4, 8}
     assert frames(1 / 30, 90, count=100)[-1] == 99
