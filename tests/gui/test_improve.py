@@ -225,7 +225,7 @@ def test_other_tasks_are_replayed_from_a_folder_of_labelled_data(
     assert "labelled" in improve.labelled.text()
     assert improve.train.isEnabled()
     hand.click(improve.train)
-    hand.qtbot.waitUntil(lambda: improving.process.pid > 0, timeout=10_000)
+    hand.qtbot.waitUntil(lambda: improving.run is not None and improving.run.text != "Starting…", timeout=60_000)
     words = psutil.Process(improving.process.pid).cmdline()
     assert words[words.index("--form") + 1] == "shared"
     assert words[words.index("--replay") + 1] == str(root)
