@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.in_process import Run, runner
+from tests.own_screen import VIRTUAL
 
 os.environ["M2DINO_CALIBRATIONS"] = tempfile.mkdtemp(prefix="m2dino-test-scales-")
 os.environ["M2DINO_STATE"] = tempfile.mkdtemp(prefix="m2dino-test-state-")
 os.environ["M2DINO_CACHE"] = tempfile.mkdtemp(prefix="m2dino-test-cache-")
 
 WINDOWS = Path(__file__).parent / "gui"
-OFF_SCREEN = {"test_kills.py"}
-"""Files in there whose windows are in processes of their own, and never on a screen."""
+OFF_SCREEN = {"test_kills.py", *(["test_tour.py"] if VIRTUAL else [])}
+"""Files in there whose windows are never on this screen: in processes without one, or with one of their own."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,8 @@ from m2dino.errors import UsageError
 from m2dino.network.card import bundled_checkpoint
 from PIL import Image
 
+from tests.own_screen import on_own_screen
+
 
 @pytest.mark.timeout(1300)
 def test_every_station_is_reached(tmp_path: Path, checkpoint: Path) -> None:
@@ -22,7 +24,7 @@ def test_every_station_is_reached(tmp_path: Path, checkpoint: Path) -> None:
     except UsageError:
         command += ["--checkpoint", str(checkpoint)]
     done = subprocess.run(
-        command,
+        on_own_screen(command),
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -40,7 +42,7 @@ def test_every_station_is_reached(tmp_path: Path, checkpoint: Path) -> None:
 @pytest.mark.timeout(700)
 def test_every_state_of_the_dock_is_pictured_in_both_themes(tmp_path: Path) -> None:
     words = ["-m", "napari_m2dino.tour", "--states", "--theme", "both", "--out", str(tmp_path / "tour")]
-    command = [sys.executable, *words]
+    command = on_own_screen([sys.executable, *words])
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     dark, light = (sorted((tmp_path / "tour").glob(f"*-{theme}.png")) for theme in ("dark", "light"))
