@@ -88,7 +88,7 @@ class Foresight(QObject):
         self.reviewing = reviewing
         self.autosave = autosave
         self.form: Form = "isolated"
-        self.labelled: tuple[Path, ...] = ()
+        self.labelled: Path | None = None
         self._thread = BackgroundThread("m2dino foresight")
         self._trial = BackgroundThread("m2dino trial")
         self._asked: Question | None = None
@@ -108,7 +108,7 @@ class Foresight(QObject):
     @property
     def replay(self) -> tuple[Path, ...]:
         """Folders of labelled data that other tasks are replayed from, in the form that does so."""
-        return self.labelled if self.form == "shared" else ()
+        return (self.labelled,) if self.labelled is not None and self.form == "shared" else ()
 
     @property
     def found(self) -> Foreseen | None:
@@ -122,9 +122,9 @@ class Foresight(QObject):
         self._stirred()
         self.changed.emit()
 
-    def choose_labelled(self, *folders: Path) -> None:
-        """Foresee learning together with the labelled data in these folders, or in none."""
-        self.labelled = folders
+    def choose_labelled(self, folder: Path | None) -> None:
+        """Foresee learning together with the labelled data in this folder, or without any."""
+        self.labelled = folder
         self._stirred()
         self.changed.emit()
 

@@ -134,7 +134,7 @@ class ImproveSection(Section):
         self.form.setVisible(shown)
         self.labelled.setVisible(shown and self.improving.form == "shared")
         given = self.improving.foresight.labelled
-        self.labelled.setText(f"Without the data in {short(given[0])}" if given else LABELLED)
+        self.labelled.setText(f"Without the data in {short(given)}" if given else LABELLED)
         self.form.setCurrentIndex(self.form.findData(self.improving.form))
         if self.improving.form == "isolated":
             words = "Only what this task owns learns: no other task can change."
@@ -197,7 +197,7 @@ class ImproveSection(Section):
     def _ask_labelled(self) -> None:
         foresight = self.improving.foresight
         if foresight.labelled:
-            foresight.choose_labelled()
+            foresight.choose_labelled(None)
         elif name := QFileDialog.getExistingDirectory(self, "Labelled data of other tasks"):
             foresight.choose_labelled(Path(name))
 

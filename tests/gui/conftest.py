@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton
+from qtpy.QtWidgets import QFileDialog, QPushButton
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["NAPARI_ASYNC"] = "0"
@@ -56,6 +56,12 @@ class Hand:
         )
         self.qtbot.wait(100)
 
+    def choose_form(self, dock: M2DinoDock, form: str) -> None:
+        """Choose a form of fine-tuning from the list."""
+        forms = dock.improve.form
+        forms.setCurrentIndex(forms.findData(form))
+        forms.activated.emit(forms.currentIndex())
+
     def all_saved(self, dock: M2DinoDock) -> None:
         """Wait until everything decided is on the disk."""
         autosave, done = dock.workshop.autosave, threading.Event()
@@ -69,6 +75,16 @@ class Hand:
 def nothing_told_before() -> None:
     """What napari has told a person belongs to one test: napari keeps it for as long as the program runs."""
     notification_manager.records.clear()
+
+
+@pytest.fixture
+def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return what answers the next folder choosers: that dialog is the system's own."""
+
+    def answer(folder: Path) -> None:
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args, **_options: str(folder))
+
+    return answer
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from m2dino.training.task_rows import Span, TaskRow
 from pydicom.examples import get_path
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QTimer
-from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
+from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 
 from napari_m2dino.training_run import Run, outcome
 from napari_m2dino.widgets.dock import M2DinoDock
@@ -200,26 +200,25 @@ def test_a_model_that_harms_is_used_by_a_deliberate_act_only(
 
 
 def test_other_tasks_are_replayed_from_a_folder_of_labelled_data(
-    corrected: M2DinoDock, hand: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    corrected: M2DinoDock, hand: Any, choose: Callable[[Path], None], tmp_path: Path
 ) -> None:
     """Learning together is refused while nothing keeps the others, and they are measured once something does."""
     improve, improving = corrected.improve, corrected.workshop.improving
     others = sorted(corrected.workshop.desk.checkpoint.card.tasks.keys() & set(TASKS.values()))
     assert len(others) > 1
     assert not improve.labelled.isVisible()
-    improve.form.setCurrentIndex(improve.form.findData("shared"))
-    improve.form.activated.emit(improve.form.currentIndex())
+    hand.choose_form(corrected, "shared")
     hand.qtbot.waitUntil(lambda: "add labelled data" in improve.report.text(), timeout=20_000)
     assert not improve.train.isEnabled()
     empty = tmp_path / "empty"
     empty.mkdir()
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(empty))
+    choose(empty)
     hand.click(improve.labelled)
     hand.qtbot.waitUntil(lambda: "csv_files" in improve.report.text(), timeout=20_000)
     hand.click(improve.labelled)  # without it again
     hand.qtbot.waitUntil(lambda: "add labelled data" in improve.report.text(), timeout=20_000)
     root = make_root(tmp_path / "labelled")
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(root))
+    choose(root)
     hand.click(improve.labelled)
     hand.qtbot.waitUntil(lambda: f"while {', '.join(others)} are replayed" in improve.differs.text(), timeout=20_000)
     assert "labelled" in improve.labelled.text()

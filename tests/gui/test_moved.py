@@ -15,7 +15,6 @@ from m2dino.data.store import Store
 from m2dino.tasks import builtin_tasks
 from m2dino.values import Box, Mask
 from pydicom.examples import get_path
-from qtpy.QtWidgets import QFileDialog
 
 from napari_m2dino.widgets.dock import M2DinoDock
 
@@ -29,16 +28,6 @@ def echo(tmp_path: Path) -> Path:
     place.parent.mkdir()
     shutil.copy(str(get_path("ybr_color")), place)
     return place
-
-
-@pytest.fixture
-def choose(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Return what answers the next folder choosers: that dialog is the system's own."""
-
-    def answer(folder: Path) -> None:
-        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args, **_options: str(folder))
-
-    return answer
 
 
 def labelled(dataset: Path, loop_path: Path, frames: range, task_id: str = TASK) -> None:
@@ -158,18 +147,13 @@ def test_learning_together_with_others_is_chosen_here_and_refused_with_a_reason(
     assert improve.form.currentData() == "isolated"
     assert "no other task can change" in improve.differs.text()
 
-    def pick(form: str) -> None:
-        index = improve.form.findData(form)
-        improve.form.setCurrentIndex(index)
-        improve.form.activated.emit(index)
-
-    pick("shared")
+    hand.choose_form(dock, "shared")
     hand.qtbot.waitUntil(lambda: "four or more frames of another task" in improve.report.text(), timeout=20_000)
     assert not improve.train.isEnabled()
     assert improve.form.isVisible(), "there is a way back"
-    pick("isolated")
+    hand.choose_form(dock, "isolated")
     hand.qtbot.waitUntil(lambda: improve.train.isEnabled() and bool(improve.plan.text()), timeout=20_000)
-    pick("shared")
+    hand.choose_form(dock, "shared")
     hand.qtbot.waitUntil(lambda: not improve.train.isEnabled(), timeout=20_000)
     labelled(dataset, echo, range(1, 30, 5), OTHER)
     improving.foresight.ask_again()

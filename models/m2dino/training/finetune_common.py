@@ -33,6 +33,7 @@ __all__ = [
     "compared",
     "goodness",
     "headline",
+    "running_mean",
     "said",
     "score_heldout",
 ]
@@ -61,6 +62,11 @@ class FinetuneProgress:
     loss: float | None = None
     metric: tuple[str, float] | None = None
     eta_s: float | None = None
+
+
+def running_mean(mean: float | None, loss: float) -> float:
+    """Return the mean over the last losses after another one; `mean` is None before the first."""
+    return loss if mean is None else 0.8 * mean + 0.2 * loss
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from m2dino.training.finetune_common import (
     OnFinetuneProgress,
     goodness,
     headline,
+    running_mean,
     score_heldout,
 )
 from m2dino.training.finetune_settings import PATHS, PROBE_SHARE
@@ -203,7 +204,7 @@ class _Run:
         decay = min(self.settings.ema, self.step / (self.step + 5))
         for mean, parameter in zip(self.average, self.own, strict=True):
             mean.lerp_(parameter.detach(), 1 - decay)
-        self.loss = value if self.loss is None else 0.8 * self.loss + 0.2 * value
+        self.loss = running_mean(self.loss, value)
 
     def _check(self) -> tuple[str, float] | None:
         """Score the moving average on the held-out frames; the weights under training are put back."""

@@ -14,9 +14,10 @@ from m2dino.data.samples import CorrectedFrame, LabelledFrames
 from m2dino.data.store import Store
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop
+from m2dino.tasks import Task
 from m2dino.training.checks import Check
 from m2dino.training.corrections import Corrections
-from m2dino.training.finetune_common import FinetuneProgress, FinetuneSettings, OnFinetuneProgress
+from m2dino.training.finetune_common import FinetuneProgress, FinetuneSettings, OnFinetuneProgress, running_mean
 from m2dino.training.loop import TrainResult, train
 from m2dino.training.replay import Replay
 from m2dino.training.settings import TrainSettings
@@ -75,7 +76,7 @@ def learn_shared(
         device=device,
         workers=0,
         shares={data.task.id: OWN_SHARE} if replay.train else None,
-        held_out=_held_out(store, data, replay, model.size),
+        held_out=_held_out(store, data, replay, tasks, model.size),
         on_progress=teller.progress,
         should_stop=should_stop,
         on_step=teller.step,
@@ -83,10 +84,9 @@ def learn_shared(
     )
 
 
-def _held_out(store: Store, data: Corrections, replay: Replay, size: int) -> LabelledFrames:
+def _held_out(store: Store, data: Corrections, replay: Replay, tasks: dict[str, Task], size: int) -> LabelledFrames:
     """Return what states are scored on: the held-out frames of all tasks, so that the best serves all of them."""
     corrected = [data, *replay.corrected.values()]
-    tasks = {**replay.tasks, data.task.id: data.task}
     records = [CorrectedFrame(store, record) for one in corrected for record in one.heldout]
     return LabelledFrames([*records, *replay.val], tasks, size)
 
@@ -102,7 +102,7 @@ class _Teller:
 
     def step(self, _step: int, task_id: str, loss: float) -> None:
         if task_id == self.task_id and math.isfinite(loss):
-            self.loss = loss if self.loss is None else 0.8 * self.loss + 0.2 * loss
+            self.loss = running_mean(self.loss, loss)
 
     def check(self, check: Check) -> None:
         if math.isfinite(score := check.tasks.get(self.task_id, math.nan)):
