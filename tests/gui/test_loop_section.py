@@ -14,11 +14,12 @@ from napari.settings import get_settings
 from PIL import Image
 from pydicom import dcmread
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPoint, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox
+from qtpy.QtCore import QEvent, QPoint, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox, QWidget
 
 from napari_m2dino.loop_layer import loop_of
 from napari_m2dino.napari_compat import camera, frame_sliders, scale_bar
+from napari_m2dino.tour.hand import mouse_event
 from napari_m2dino.widgets.copy_dialog import CopyDialog
 from napari_m2dino.widgets.dock import M2DinoDock
 from tests.cine.making import PATIENT, jpeg_loop, moving_square, region
@@ -57,6 +58,17 @@ def plain(open_file: Open, tmp_path: Path) -> Any:
 def draw(dock: M2DinoDock, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Put a line on the calibration layer, as (y, x) in pixels."""
     dock.workshop.tools.calibrating.layer.add(np.array([start, end]), shape_type="line")
+
+
+def drag(qtbot: QtBot, canvas: QWidget, places: list[QPoint]) -> None:
+    """Drag the mouse through places of the canvas, not by the system's pointer: a busy X server tells of it late.
+
+    napari hears of a move a few milliseconds later, and of none that a release has overtaken.
+    """
+    kinds = [QEvent.Type.MouseButtonPress, *[QEvent.Type.MouseMove] * (len(places) - 1), QEvent.Type.MouseButtonRelease]
+    for kind, place in zip(kinds, [*places, places[-1]], strict=True):
+        QApplication.sendEvent(canvas, mouse_event(canvas, kind, place, Qt.MouseButton.LeftButton))
+        qtbot.wait(50)
 
 
 def calibrate(dock: M2DinoDock, hand: Any, length: str, start: Any = (10, 20), end: Any = (110, 20)) -> None:
@@ -101,12 +113,7 @@ def test_a_line_drawn_with_the_mouse_sets_the_scale_of_all_layers_and_is_remembe
     middle = QPoint(canvas.width() // 2, canvas.height() // 2)
     zoom = camera(viewer).zoom
     for reach in (60, 80):  # drawn twice: the second line replaces the first
-        qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=middle)
-        for place in (middle + QPoint(0, reach // 2), middle + QPoint(0, reach)):
-            qtbot.mouseMove(canvas, place)
-            qtbot.wait(50)  # this moves the system's pointer, of which a busy X server tells late
-        qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=middle + QPoint(0, reach))
-        qtbot.wait(50)
+        drag(qtbot, canvas, [middle, middle + QPoint(0, reach // 2), middle + QPoint(0, reach)])
     assert tool.layer.nshapes == 1
     assert dock.focusWidget() is dock.loop.form.length, "its length can be typed at once"
     pixels = float(np.linalg.norm(np.subtract(*tool.line())))

@@ -18,6 +18,8 @@ from m2dino.tasks import builtin_tasks
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tests.network.conftest import SIZE
+
 NAME = "mobilenetv2_100"
 
 
@@ -80,23 +82,43 @@ def test_prefixes_with_maps_of_the_stem_split_and_join(architecture: Architectur
     with torch.inference_mode():
         prefix = net.prefix(images)
         again = join_prefixes(split_prefix(prefix))
-    assert len(prefix.detail) == 2
+    assert [tuple(maps.shape[-2:]) for maps in prefix.detail] == [(SIZE // s, SIZE // s) for s in (4, 8, 16, 32)]
     for first, second in zip((prefix.tokens, *prefix.taps, *prefix.detail), (again.tokens, *again.taps, *again.detail)):  # noqa: B905
         assert torch.equal(first, second)
 
 
+def test_the_decoder_hears_of_every_map_of_the_stem(architecture: Architecture, images: Tensor) -> None:
+    """Each alone can change the mask; without a pyramid, as in older checkpoints, only tokens hear of the deep ones."""
+    for pyramid, told in ((True, 4), (False, 2)):
+        net = M2Dino(architecture.with_options(pyramid=pyramid), [builtin_tasks()["fetal_head"]]).eval()
+        with torch.inference_mode():
+            prefix = net.prefix(images)
+            before = net.from_prefix(prefix, (SIZE // 16, SIZE // 16), "fetal_head")[0]
+            assert len(prefix.detail) == told
+            for index in range(told):
+                other = [maps + (at == index) for at, maps in enumerate(prefix.detail)]
+                after = net.from_prefix(prefix._replace(detail=tuple(other)), (SIZE // 16, SIZE // 16), "fetal_head")[0]
+                assert not torch.allclose(before, after)
+
+
 def test_the_presets_stem_has_its_weights_in_the_package() -> None:
-    """They tell pictures apart, where random ones hardly do: the maps of two pictures differ by more than noise."""
-    architecture = preset("tiny")
-    path = bundled_stem(architecture.stem)
+    """They tell a disc from stripes, where random ones hardly do."""
+    name = preset("tiny").stem
+    path = bundled_stem(name)
     assert path is not None
-    stem = ConvStem(architecture.stem, 8)
-    source = load_stem(stem, architecture.stem, path)
-    assert "BSD" in source
-    with torch.inference_mode():
-        deepest = stem.body(torch.randn(1, 3, 64, 64))[-1]
-    assert deepest.isfinite().all()
-    assert float(deepest.std()) > 0.1
+    y, x = torch.meshgrid(torch.linspace(-1, 1, SIZE), torch.linspace(-1, 1, SIZE), indexing="ij")
+    pictures = torch.stack([(y.square() + x.square() < 0.4).float() * 2 - 1, torch.sin(20 * y)])
+
+    def likeness(stem: ConvStem) -> float:
+        with torch.inference_mode():
+            disc, stripes = stem.body(pictures[:, None].expand(-1, 3, -1, -1))[-1].flatten(1)
+        return float(torch.cosine_similarity(disc, stripes, dim=0))
+
+    torch.manual_seed(0)
+    stem = ConvStem(name, 8)
+    assert likeness(stem) > 0.7
+    assert "BSD" in load_stem(stem, name, path)
+    assert likeness(stem) < 0.3
     assert bundled_stem("resnet18") is None
 
 

@@ -63,7 +63,7 @@ class Decoder(nn.Module):
     width : int
         Channels of the output.
     detail_widths : sequence of int
-        Channels of the convolutional maps at stride 4 and 8, as many as there are.
+        Channels of the convolutional maps at stride 4, 8, 16 and 32, as many as there are.
     """
 
     def __init__(self, dim: int, width: int, detail_widths: Sequence[int]) -> None:
@@ -72,6 +72,7 @@ class Decoder(nn.Module):
         self.fuse = nn.ModuleList(ResidualConv(width) for _ in range(4))
         self.detail = nn.Conv2d(detail_widths[0], width, 1) if detail_widths else None
         self.middle = nn.Conv2d(detail_widths[1], width, 1) if len(detail_widths) > 1 else None
+        self.deep = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in detail_widths[2:])
         self.out = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), norm_act(width))
 
     def forward(self, taps: Sequence[Tensor], detail: Sequence[Tensor] = ()) -> Tensor:
@@ -93,6 +94,8 @@ class Decoder(nn.Module):
                 here = F.interpolate(here, size=size, mode="bilinear", align_corners=False)
             if x is None:
                 x = here
+                for lateral, deep in zip(self.deep, detail[2:], strict=True):
+                    x = x + F.interpolate(lateral(deep), size=size, mode="bilinear", align_corners=False)
             else:
                 if x.shape[-2:] != size:
                     x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)

@@ -44,6 +44,10 @@ def misfit(shapes: Shapes, architecture: Architecture, tasks: int) -> str:
             shapes.get("decoder.reduce.0.weight", (0,))[0],
             architecture.decoder_width,
         ),
+        "deep maps in the decoder": (
+            sum(name.startswith("decoder.deep.") and name.endswith(".weight") for name in shapes),
+            2 if architecture.stem and architecture.pyramid else 0,
+        ),
         "stems": (int(any(name.startswith("stem.") for name in shapes)), int(bool(architecture.stem))),
     }
     wrong = [f"{there} {what} instead of {named}" for what, (there, named) in found.items() if there != named]

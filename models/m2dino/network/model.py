@@ -65,9 +65,10 @@ class M2Dino(nn.Module):
         self.architecture = architecture
         self.backbone = Backbone(architecture, pretrained, weights)
         self.stem = ConvStem(architecture.stem, self.backbone.dim) if architecture.stem else None
+        self.stem_maps = 4 if architecture.pyramid else 2
         width = 0 if self.stem else architecture.detail_width
         self.detail = DetailBranch(width) if width else None
-        shallow = self.stem.channels[:2] if self.stem else [width] if width else []
+        shallow = self.stem.channels[: self.stem_maps] if self.stem else [width] if width else []
         self.decoder = Decoder(self.backbone.dim, architecture.decoder_width, shallow)
         if self.stem and (pretrained or weights is not None):
             # The tokens start as the trained ViT's own.
@@ -134,8 +135,8 @@ class M2Dino(nn.Module):
     def prefix(self, images: Tensor) -> Prefix:
         """Run all that no task changes, on normalised images (B, 3, H, W); H and W are multiples of 16."""
         if self.stem is not None:
-            shallow, added = self.stem(images)
-            return self.backbone.prefix(images, added)._replace(detail=shallow)
+            maps, added = self.stem(images)
+            return self.backbone.prefix(images, added)._replace(detail=maps[: self.stem_maps])
         prefix = self.backbone.prefix(images)
         return prefix if self.detail is None else prefix._replace(detail=(self.detail(images),))
 

@@ -70,12 +70,12 @@ class ConvStem(nn.Module):
                 parameter.requires_grad_(False)
 
     def forward(self, images: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
-        """Normalised images (B, 3, H, W) -> maps at stride 4 and 8, and what to add to the patches (B, h * w, dim)."""
+        """Normalised images (B, 3, H, W) -> maps at all strides, and what to add to the patches (B, h * w, dim)."""
         fine, middle, deep, deepest = self.body(images)
         added = self.deep[0](deep)
         coarse = self.deep[1](deepest)
         added = added + F.interpolate(coarse, size=added.shape[-2:], mode="bilinear", align_corners=False)
-        return (fine, middle), added.flatten(2).transpose(1, 2)
+        return (fine, middle, deep, deepest), added.flatten(2).transpose(1, 2)
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ class Arm:
     coarse : float
         Share of the run on smaller images.
     decoder_width : int
+    pyramid : bool
+        Whether the decoder takes the stem's deep maps too.
     image_size : int
     """
 
@@ -46,6 +48,7 @@ class Arm:
     start: Literal["random"] | Objective = "random"
     coarse: float = 0.0
     decoder_width: int = 64
+    pyramid: bool = False
     deep: float = 0.0
     image_size: int = 128
     weights: Path | None = None
@@ -63,6 +66,7 @@ class Arm:
             "start": self.start,
             "coarse": self.coarse,
             "decoder_width": self.decoder_width,
+            "pyramid": self.pyramid,
             "deep": self.deep,
             "image_size": self.image_size,
         }
@@ -77,6 +81,7 @@ class Arm:
             num_experts=self.experts,
             image_size=self.image_size,
             decoder_width=self.decoder_width,
+            pyramid=self.pyramid,
         )
         if self.stem == "none":
             architecture = architecture.with_options(stem="")
@@ -100,6 +105,8 @@ ARMS = {
         Arm("soft", top_k=0),
         Arm("two-experts", top_k=1, experts=2),
         Arm("wide-decoder", decoder_width=128),
+        Arm("pyramid", pyramid=True),
+        Arm("wide-pyramid", decoder_width=128, pyramid=True),
         Arm("coarse", coarse=0.5),
         Arm("deep", deep=0.5),
     )
