@@ -18,7 +18,7 @@ from m2dino.network.model import M2Dino
 from m2dino.tasks import Label, Task, builtin_tasks
 from safetensors.torch import load_file
 
-from tests.broken_checkpoints import KINDS, broken, tampered
+from tests.broken_checkpoints import KINDS, broken, changed_card, tampered
 
 OWN = Task("my_points", "regression", (Label("near"), Label("far", "the far wall")), "Mine", horizontal_flip=False)
 
@@ -105,6 +105,14 @@ def test_what_is_no_checkpoint_is_refused_by_name(kind: str, path: Path, tmp_pat
     assert message.startswith(f"{wrong}: ")
     assert "\n" not in message
     assert len(message) < 600
+
+
+def test_weights_of_a_pyramid_are_told_from_those_without(path: Path, tmp_path: Path) -> None:
+    architecture = read_card(path).architecture
+    assert architecture.pyramid
+    card = changed_card(path, architecture={**architecture.to_dict(), "pyramid": False})
+    with pytest.raises(NotACheckpointError, match="2 deep maps in the decoder instead of 0"):
+        read_card(tampered(path, tmp_path / "flat.safetensors", card=card))
 
 
 def test_a_newer_version_says_what_to_do(path: Path, tmp_path: Path) -> None:
