@@ -95,7 +95,7 @@ class Foresight(QObject):
         self._found: tuple[Question, Foreseen] | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
-        self._measured = False
+        self._measured = set[Form]()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(DELAY_MS)
@@ -177,15 +177,16 @@ class Foresight(QObject):
         found = _foresee(question, registry)
         send(self, "_answered", question, found)
         unknown = found.estimate is not None and found.estimate.seconds is None
-        # A trial of the shared form would need the other tasks' data, and take as long as the thing itself.
-        if unknown and question.form == "isolated" and not self._measured and not self._thread.stopping:
-            self._measured = True
+        if unknown and question.form not in self._measured and not self._thread.stopping:
+            self._measured.add(question.form)
             self._trial.submit(lambda: self._measure(question, found.base))
 
     def _measure(self, question: Question, base: Path) -> None:
         """Have a child measure this computer; where that fails, there is no figure, and nothing else is lost."""
         words = ["-m", "m2dino", "finetune", str(question.dataset), "--task", question.task_id]
-        words += ["--checkpoint", str(base), "--estimate", "--json-lines"]
+        words += ["--checkpoint", str(base), "--form", question.form, "--estimate", "--json-lines"]
+        for folder in question.replay:
+            words += ["--replay", str(folder)]
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             self._child = subprocess.Popen(
                 [sys.executable, *words],

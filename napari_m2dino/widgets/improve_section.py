@@ -136,17 +136,9 @@ class ImproveSection(Section):
         given = self.improving.foresight.labelled
         self.labelled.setText(f"Without the data in {short(given)}" if given else LABELLED)
         self.form.setCurrentIndex(self.form.findData(self.improving.form))
-        if self.improving.form == "isolated":
-            words = "Only what this task owns learns: no other task can change."
-        elif found is not None and found.estimate is not None and found.estimate.replayed:
-            others = ", ".join(found.estimate.replayed)
-            words = (
-                f"Experts and gates learn, too, while {others} {'is' if len(found.estimate.replayed) == 1 else 'are'} "
-            )
-            words += "replayed. Other tasks can change, for better or worse: they are measured before and after."
-        else:
-            words = ""
-        self.differs.say(words if shown else "")
+        estimate = found.estimate if shown and found is not None else None
+        self.differs.say(estimate.of_others if estimate is not None else "")
+        self.differs.setToolTip(f"No data here of {', '.join(estimate.unseen)}" if estimate and estimate.unseen else "")
 
     def _show_way_back(self, running: bool) -> None:
         before, now = self.promoting.line.before, self.promoting.line.in_use

@@ -12,7 +12,10 @@ import pytest
 from m2dino.data.records import Record
 from m2dino.data.store import Store
 from m2dino.errors import M2DinoError, NothingToReplayError, OneClassError, OtherTaskError, TooLittleDataError
-from m2dino.network.card import read_card
+from m2dino.network.card import ModelCard, TaskReport, read_card
+from m2dino.network.checkpoint import save_checkpoint
+from m2dino.network.config import preset
+from m2dino.network.model import M2Dino
 from m2dino.tasks import Label, Task, builtin_tasks
 from m2dino.training.estimate import estimate
 from m2dino.training.finetune import FinetuneSettings, finetune
@@ -101,6 +104,35 @@ def test_a_trial_measures_a_computer_that_has_not_trained_yet(kind: str, base: P
         assert (estimate(store, base, TASKS[kind], cache=tmp_path).seconds or 0) > 0
 
 
+def test_a_trial_of_the_shared_form_replays_another_task_that_the_model_knows(base: Path, tmp_path: Path) -> None:
+    folder = make_store(tmp_path / "store", "regression", loops=3)
+    make_store(folder, loops=3)
+    with Store.open(folder) as store:
+        assert estimate(store, base, LUMEN, "shared", cache=tmp_path).seconds is None
+        speed = measure_speed(base, builtin_tasks()[LUMEN], "cpu", "shared", cache=tmp_path)
+        assert speed is not None
+        assert min(speed.step, speed.score) > 0
+        told = estimate(store, base, LUMEN, "shared", settings=QUICK, cache=tmp_path)
+        out = tmp_path / "o.safetensors"
+        done = finetune(
+            store, LUMEN, base, out, form="shared", settings=QUICK, device="cpu", cache=tmp_path / "elsewhere"
+        )
+    assert told.seconds is not None
+    assert 0.3 < told.seconds / done.seconds < 3
+
+
+def test_a_model_of_one_task_has_nothing_to_replay(tmp_path: Path) -> None:
+    alone = tmp_path / "alone.safetensors"
+    task = builtin_tasks()[LUMEN]
+    architecture = preset("tiny").with_options(image_size=64)
+    save_checkpoint(M2Dino(architecture, [task]), ModelCard("alone", architecture, {LUMEN: TaskReport(task, 1)}), alone)
+    assert measure_speed(alone, task, "cpu", "shared", cache=tmp_path) is not None
+    with Store.open(make_store(tmp_path / "store")) as store:
+        told = estimate(store, alone, LUMEN, "shared", cache=tmp_path)
+    assert told.seconds is not None
+    assert told.of_others == "Experts and gates learn, too; the model knows no other task."
+
+
 def test_it_refuses_as_the_fine_tune_does(base: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     few = refusal(make_store(tmp_path / "few", frames=3), base, LUMEN, out)
@@ -140,6 +172,11 @@ def test_it_names_the_tasks_that_would_be_replayed(base: Path, tmp_path: Path) -
         more = estimate(store, base, LUMEN, "shared", cache=tmp_path, replay=[root])
         assert one.replayed == (TASKS["regression"],)
         assert more.replayed == tuple(sorted(set(TASKS.values()) - {LUMEN}))
+        assert one.unseen == tuple(sorted(set(more.replayed) - set(one.replayed)))
+        assert one.of_others.endswith(" 2 more tasks of the model can change unseen: there are no data of them here.")
+        assert more.unseen == ()
+        assert more.of_others.endswith("They can change, for better or worse, and are measured before and after.")
+        assert "no other task can change" in estimate(store, base, LUMEN, cache=tmp_path).of_others
         assert one.seconds is not None
         assert more.seconds is not None
         assert more.seconds > one.seconds, "more tasks are measured before and after"

@@ -205,8 +205,8 @@ def _estimate(
                 estimate, opened, base, task, form, settings=FinetuneSettings(steps=steps), device=kind, replay=replay
             )
             found = ask()
-            if found.seconds is None and form == "isolated":
-                measure_speed(base, opened.tasks()[task], device)
+            if found.seconds is None:
+                measure_speed(base, opened.tasks()[task], device, form)
                 found = ask()
     except M2DinoError as error:
         if not json_lines:
@@ -221,10 +221,12 @@ def _estimate(
             loops=found.loops,
             seconds=found.seconds,
             text=found.text,
+            of_others=found.of_others,
             cautions=list(found.cautions),
         )
         return
     print(found.text)
+    print(found.of_others)
     for caution in found.cautions:
         print(caution)
 

@@ -25,6 +25,8 @@ class Estimate:
 
     Attributes
     ----------
+    form : str
+        isolated or shared.
     frames : int
         Corrected frames that it would learn from.
     loops : int
@@ -39,8 +41,11 @@ class Estimate:
         What the labels leave out, and what the held-out frames cannot vouch for.
     replayed : tuple of str
         Other tasks that would be replayed, from the store or from folders (shared form).
+    unseen : tuple of str
+        Tasks that could change and could not be measured, for nothing of theirs is there (shared form).
     """
 
+    form: Form
     frames: int
     loops: int
     held_out: int
@@ -48,6 +53,23 @@ class Estimate:
     text: str
     cautions: tuple[str, ...] = ()
     replayed: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def of_others(self) -> str:
+        """What becomes of the tasks that are not fine-tuned, for a person."""
+        if self.form == "isolated":
+            return "Only what this task owns learns: no other task can change."
+        if not self.replayed:
+            return "Experts and gates learn, too; the model knows no other task."
+        are, they = ("is", "it") if len(self.replayed) == 1 else ("are", "they")
+        told = f"Experts and gates learn, too, while {', '.join(self.replayed)} {are} replayed. "
+        told += f"{they.capitalize()} can change, for better or worse, and {are} measured before and after."
+        if not self.unseen:
+            return told
+        count = len(self.unseen)
+        more, of_them = ("1 more task", "it") if count == 1 else (f"{count} more tasks", "them")
+        return f"{told} {more} of the model can change unseen: there are no data of {of_them} here."
 
 
 def estimate(
@@ -108,7 +130,9 @@ def estimate(
     where = {"cpu": "this CPU", "cuda": "this GPU", "mps": "this GPU"}.get(device, device)
     time = f"time on {where} not measured yet" if seconds is None else f"about {_rounded(seconds)} on {where}"
     text = f"train on {division.text()}, task {task_id}; {time}"
-    return Estimate(frames, division.loops, held_out, seconds, text, division.cautions(), tuple(sorted(others)))
+    unseen = set(card.tasks) - others - {task_id} if form == "shared" else set()
+    told = tuple(sorted(others)), tuple(sorted(unseen))
+    return Estimate(form, frames, division.loops, held_out, seconds, text, division.cautions(), *told)
 
 
 def _rounded(seconds: float) -> str:

@@ -14,26 +14,31 @@ from m2dino.network.card import read_card
 from m2dino.progress import ShouldStop, never_stop
 from m2dino.tasks import Task
 from m2dino.training.finetune import finetune
-from m2dino.training.finetune_settings import FinetuneSettings
+from m2dino.training.finetune_settings import FinetuneSettings, Form
 from m2dino.training.speed import Speed, key_of, remembered
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
 
 SIDE = 512
 """Of the made-up frames, px: between the sizes that are common in cine loops."""
 FRAMES = 10
-SETTINGS = FinetuneSettings(steps=10, pictures=16, checks=1)
-"""Eight steps of the cheap kind and two of the other: about five seconds on one core with the bundled network."""
+SETTINGS: dict[Form, FinetuneSettings] = {
+    # Eight steps of the cheap kind and two of the other: about five seconds on one core with the bundled network.
+    "isolated": FinetuneSettings(steps=10, pictures=16, checks=1),
+    # Each comes with one of the other task; about twenty seconds.
+    "shared": FinetuneSettings(steps=3, checks=1),
+}
 
 
 def measure_speed(
     checkpoint: Path,
     task: Task,
     device: str = "auto",
+    form: Form = "isolated",
     *,
     cache: Path | None = None,
     should_stop: ShouldStop = never_stop,
 ) -> Speed | None:
-    """Fine-tune for a few steps in a temporary folder, and keep how long its parts took (isolated form).
+    """Fine-tune for a few steps in a temporary folder, and keep how long its parts took.
 
     Parameters
     ----------
@@ -41,6 +46,8 @@ def measure_speed(
     task : Task
         What it costs depends on its type and its number of classes.
     device : str
+    form : str
+        isolated, or shared: then another task is replayed, if the checkpoint knows one.
     cache : Path, optional
         Folder of the measured speeds; by default in the user's cache.
     should_stop : callable
@@ -52,17 +59,30 @@ def measure_speed(
     NotACheckpointError, DeviceError, StoreWriteError
     """
     rng = np.random.default_rng(0)
+    card = read_card(checkpoint)
+    tasks = [task]
+    if form == "shared":
+        tasks += [report.task for name, report in card.tasks.items() if name != task.id][:1]
     with tempfile.TemporaryDirectory(prefix="m2dino-trial-") as name:
         folder = Path(name)
         with Store.open(folder / "store", create=True) as store:
-            for index in range(FRAMES):
-                frame = np.repeat(rng.integers(0, 256, (SIDE, SIDE, 1), dtype=np.uint8), 3, axis=2)
-                store.save(Record(f"{0:032x}", index, task.id, "edited", _made_up(task, index)), frame, task)
-            out = folder / "trial.safetensors"
+            for number, each in enumerate(tasks):
+                for index in range(FRAMES):
+                    frame = np.repeat(rng.integers(0, 256, (SIDE, SIDE, 1), dtype=np.uint8), 3, axis=2)
+                    record = Record(f"{number:032x}", index, each.id, "edited", _made_up(each, index))
+                    store.save(record, frame, each)
             finetune(
-                store, task.id, checkpoint, out, settings=SETTINGS, device=device, cache=cache, should_stop=should_stop
+                store,
+                task.id,
+                checkpoint,
+                folder / "trial.safetensors",
+                form=form,
+                settings=SETTINGS[form],
+                device=device,
+                cache=cache,
+                should_stop=should_stop,
             )
-    return remembered(key_of(read_card(checkpoint), task, "isolated", choose_device(device).type), cache)
+    return remembered(key_of(card, task, form, choose_device(device).type), cache)
 
 
 def _made_up(task: Task, index: int) -> Value:
