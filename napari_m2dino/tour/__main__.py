@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
 
 from napari_m2dino.tour.hand import Hand, TourError
-from napari_m2dino.tour.report import Report
+from napari_m2dino.tour.report import NAME, Report, clear
 from napari_m2dino.tour.states import States
 from napari_m2dino.tour.stations import Tour
 from napari_m2dino.tour.truth import in_checkout, read_truth
@@ -22,15 +21,22 @@ from napari_m2dino.tour.truth import in_checkout, read_truth
 def main() -> int:
     """Run the tour; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m napari_m2dino.tour", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("build/tour"), help="folder of the pictures and the report")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/tour"),
+        help="folder of the pictures and the report; new, empty, or an earlier tour's, which is replaced",
+    )
     parser.add_argument("--truth", type=Path, help="folder of true masks 000.png …; that of the checkout by default")
     parser.add_argument("--checkpoint", type=Path, help="model in place of the bundled one")
     parser.add_argument("--theme", choices=["dark", "light", "both"], default="dark")
     parser.add_argument("--states", action="store_true", help="picture every state of the dock, in place of the round")
     arguments = parser.parse_args()
     out: Path = arguments.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    try:
+        clear(out)
+    except OSError as error:
+        parser.error(str(error))
     # The tour must not touch the user's own dataset, nor where they left off.
     os.environ["M2DINO_DATASET"] = str(out / "dataset")
     os.environ["M2DINO_STATE"] = str(out / "state")
@@ -68,7 +74,7 @@ def main() -> int:
     viewer.close()
     hand.pause(0.5)
     report.write(out)
-    print((out / "report.md").read_text(encoding="utf-8"))
+    print((out / NAME).read_text(encoding="utf-8"))
     return 1 if report.failure else 0
 
 

@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+NAME = "report.md"
+TITLE = "# Tour"
+
+
+def clear(folder: Path) -> None:
+    """Make an empty folder for a tour, in place of an earlier tour's.
+
+    Raises
+    ------
+    FileExistsError
+        It holds something that is no tour's.
+    """
+    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or _is_tours(folder))):
+        raise FileExistsError(f"{folder} holds something that is no tour's; name a new folder.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # From the start on, so that the folder of a tour that was broken off is known as one.
+    (folder / NAME).write_text(f"{TITLE}\n\nNot finished.\n", encoding="utf-8")
+
+
+def _is_tours(folder: Path) -> bool:
+    try:
+        return (folder / NAME).read_text(encoding="utf-8").startswith(TITLE)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 @dataclass
@@ -28,14 +55,14 @@ class Report:
 
     def write(self, folder: Path) -> None:
         """Write report.md into `folder`."""
-        head = ["# Tour", "", f"Python {platform.python_version()}, {platform.system()}, {cpus()} CPUs."]
+        head = [TITLE, "", f"Python {platform.python_version()}, {platform.system()}, {cpus()} CPUs."]
         table = ["", "| station | wall time | picture |", "|---|---|---|"]
         table += [f"| {title} | {seconds:.1f} s | [{name}]({name}) |" for title, seconds, name in self.stations]
         total = sum(seconds for _, seconds, _ in self.stations)
         table.append(f"| **all** | {total:.1f} s | |")
         notes = ["", *(f"- {line}" for line in [*self.lines, *memory()])]
         end = ["", f"**Failed**: {self.failure}"] if self.failure else []
-        (folder / "report.md").write_text("\n".join([*head, *table, *notes, *end]) + "\n", encoding="utf-8")
+        (folder / NAME).write_text("\n".join([*head, *table, *notes, *end]) + "\n", encoding="utf-8")
 
 
 def cpus() -> int:

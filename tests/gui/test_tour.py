@@ -13,6 +13,7 @@ from m2dino.errors import UsageError
 from m2dino.network.card import bundled_checkpoint
 from PIL import Image
 
+from napari_m2dino.tour.report import clear
 from tests.own_screen import on_own_screen
 
 
@@ -49,3 +50,20 @@ def test_every_state_of_the_dock_is_pictured_in_both_themes(tmp_path: Path) -> N
     assert len(dark) == len(light) == 18
     means = [[np.asarray(Image.open(picture).convert("L")).mean() for picture in theme] for theme in (dark, light)]
     assert all(below < above for below, above in zip(*means, strict=True))
+
+
+def test_a_folder_of_something_else_is_not_emptied(tmp_path: Path) -> None:
+    own = tmp_path / "pictures"
+    own.mkdir()
+    (own / "holiday.png").write_bytes(b"mine")
+    command = [sys.executable, "-m", "napari_m2dino.tour", "--out", str(own)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 2
+    assert f"{own} holds something that is no tour's" in done.stderr
+    assert (own / "holiday.png").read_bytes() == b"mine"
+    earlier = tmp_path / "tour"
+    for _ in range(2):
+        clear(earlier)
+        (earlier / "01.png").touch()
+    clear(earlier)
+    assert [file.name for file in earlier.iterdir()] == ["report.md"]
