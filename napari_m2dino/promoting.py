@@ -119,6 +119,7 @@ class Promoting(QObject):
 
     def _refuse(self, file: Path, said: list[str]) -> None:
         self.busy = False
+        self.desk.tell(f"{file.stem} was not taken into use. {' '.join(said)}", "error")
         self.changed.emit()
         self.refused.emit(file, said)
 

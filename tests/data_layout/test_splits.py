@@ -133,3 +133,25 @@ def test_an_image_that_has_gone_is_named(dataset: Path) -> None:
 def test_a_fraction_that_makes_no_sense_is_refused(dataset: Any) -> None:
     with pytest.raises(ValueError, match="val_fraction"):
         split(read_root(dataset), 1.0, 0)
+
+
+def test_the_same_path_in_another_root_is_another_image(tmp_path: Path) -> None:
+    """Unless the bytes say otherwise; a subject that a column names is one wherever its images lie."""
+    rows = []
+    for name in ("train", "val"):
+        (tmp_path / name).mkdir()
+        for image in (1, 2):
+            (tmp_path / name / f"{image}.png").write_bytes(b"both" if image == 2 else name.encode())
+        rows += [
+            row(tmp_path / name, "a", 1, None),
+            row(tmp_path / name, "a", 2, None),
+            row(tmp_path / name, "a", 1, 7),
+        ]
+    one, both, seven, other, both_again, seven_again = subjects(rows)
+    assert both == both_again
+    assert seven == seven_again
+    assert one == seven, "the same file"
+    alone = subjects([rows[0], rows[3]])
+    assert alone[0] != alone[1]
+    assert alone[0] == subjects([rows[0]])[0], "the first root's keep their names"
+    assert other == seven_again

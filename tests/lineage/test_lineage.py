@@ -199,3 +199,30 @@ def test_the_command_does_the_same(dataset: Path, base: Path, tuned: Tuned, insi
     assert name(base) in inside("lineage", "rollback", dataset).stdout
     assert_one_sentence(inside("lineage", "rollback", dataset), "no model was in use before")
     assert_one_sentence(inside("lineage", "show", dataset / "none"), "no such dataset folder")
+
+
+def test_a_model_that_would_lose_what_another_task_has_learnt_is_used_only_knowingly(
+    dataset: Path, base: Path, tuned: Tuned
+) -> None:
+    first = tuned("lumen", 1)
+    record_trained(dataset, first, base, train=8, heldout=2, loops=3)
+    promote(dataset, first)
+    beside, after = tuned("points", 2, task=OTHER), tuned("points-after", 3, parent=first, task=OTHER)
+    record_trained(dataset, beside, base, train=8, heldout=2, loops=3)
+    record_trained(dataset, after, first, train=8, heldout=2, loops=3)
+    (said,) = read_lineage(dataset).get(name(beside)).objections
+    assert "lumen" in said
+    assert f"learnt of {TASK}" in said
+    with pytest.raises(HarmError, match=f"learnt of {TASK}"):
+        promote(dataset, beside)
+    assert read_lineage(dataset).get(name(after)).objections == ()
+    assert promote(dataset, after).in_use.file == after
+    again = tuned("points-again", 4, parent=first, task=OTHER)  # learnt anew, with all corrections so far
+    record_trained(dataset, again, first, train=9, heldout=2, loops=3)
+    assert promote(dataset, again).in_use.file == again
+    once_more = tuned("lumen-again", 5)
+    record_trained(dataset, once_more, base, train=9, heldout=2, loops=3)
+    with pytest.raises(HarmError, match=f"learnt of {OTHER}"):
+        promote(dataset, once_more)
+    assert promote(dataset, once_more, despite_harm=True).in_use.file == once_more
+    assert f"learnt of {OTHER}" in read_card(once_more).limits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import timm
 import torch
 from m2dino.data.samples import LabelledFrames
 from m2dino.errors import TrainingError, UsageError
+from m2dino.metrics import Metric
 from m2dino.network.card import ModelCard, TaskReport, read_card
 from m2dino.network.checkpoint import load_checkpoint, read_tensors, write_tensors
 from m2dino.network.config import Architecture
@@ -28,7 +30,8 @@ from m2dino.training import checks, temperatures
 from m2dino.training.checks import HeldOut
 from m2dino.training.data import TrainingData
 from m2dino.training.loop import TrainResult, train
-from m2dino.training.run import CardText, Start, finished, run
+from m2dino.training.losses import deep_loss
+from m2dino.training.run import CardText, Start, finished, metric_values, run
 from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import FORMAT, read_about, resume_path, run_folder
@@ -454,3 +457,66 @@ def test_a_state_of_another_version_is_named(data: TrainingData, small: Architec
     write_tensors(read_tensors(state), {"format": FORMAT, "about": json.dumps(about)}, state)
     with pytest.raises(TrainingError, match="another version"):
         run(part, small, SETTINGS, out, device="cpu", workers=0)
+
+
+def test_a_stop_while_it_is_evaluated_leaves_only_that_to_do(
+    data: TrainingData, small: Architecture, unbroken: Path, tmp_path: Path
+) -> None:
+    out, told = tmp_path / "model.safetensors", list[str]()
+
+    def tell(done: int, total: int, text: str) -> None:
+        told.append(text)
+
+    def evaluating() -> bool:
+        return any(text.startswith("evaluating") for text in told)
+
+    result = run(data, small, SETTINGS, out, device="cpu", workers=0, on_progress=tell, should_stop=evaluating)[1]
+    assert (result.steps, result.stopped) == (STEPS, True)
+    assert finished(data, small, SETTINGS, out) is None
+    assert_equal_weights(unbroken, out)
+    told.clear()
+    card, result = run(data, small, SETTINGS, out, device="cpu", workers=0, on_progress=tell)
+    assert (result.steps, result.stopped) == (STEPS, False)
+    assert not [text for text in told if text.startswith("step ")], "nothing is trained again"
+    assert all(report.metrics for report in card.tasks.values())
+    assert finished(data, small, SETTINGS, out) == card
+
+
+def test_a_stop_never_takes_the_place_of_a_finished_network(
+    data: TrainingData, small: Architecture, unbroken: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.safetensors"
+    shutil.copy(unbroken, out)
+    before = out.read_bytes()
+    for restart in (True, False):  # a second stop neither
+        card, result = run(data, small, SETTINGS, out, device="cpu", workers=0, restart=restart, should_stop=after(1))
+        assert result.stopped
+        assert not card.id
+        assert out.read_bytes() == before
+    run(data, small, SETTINGS, out, device="cpu", workers=0)
+    assert_equal_weights(unbroken, out)
+
+
+def test_a_figure_that_is_not_known_is_left_out_of_the_card(unbroken: Path, tmp_path: Path) -> None:
+    """Such as the AUC of held-out rows of one class."""
+    told = metric_values({"AUC_sound": Metric(math.nan, math.nan, math.nan, 3), "DSC": Metric(0.5, math.nan, 1, 3)})
+    assert {name: (value.value, value.low) for name, value in told.items()} == {"DSC": (0.5, None)}
+    card = read_card(unbroken)
+    text = json.loads(card.to_json())
+    text["tasks"][TASKS["classification"]]["metrics"]["AUC_sound"]["value"] = None  # as written by earlier versions
+    assert "AUC_sound" in card.tasks[TASKS["classification"]].metrics
+    again = ModelCard.from_json(json.dumps(text))
+    assert "AUC_sound" not in again.tasks[TASKS["classification"]].metrics
+
+
+def test_a_run_ended_by_losses_that_were_no_numbers_gets_another_chance(
+    data: TrainingData, small: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state may be sound and the cause gone, such as a number format of another device."""
+    state = tmp_path / "model.resume.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("m2dino.training.loop.deep_loss", lambda *given: deep_loss(*given) * math.nan)
+        with pytest.raises(TrainingError, match="10 times in a row"):
+            trained(data, small, state, stop=1000)
+    reached = read_about(state)["step"]
+    assert trained(data, small, state, stop=4)[1].steps == reached + 4

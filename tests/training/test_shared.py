@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from m2dino.cine.opening import open_loop
+from m2dino.data.rows import Row
 from m2dino.data.samples import LabelledFrames
 from m2dino.data.store import Store
+from m2dino.data.store_import import import_rows
 from m2dino.errors import NothingToReplayError, TrainingError
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
+from m2dino.tasks import builtin_tasks
 from m2dino.training.checks import MOST_ROWS, Check, HeldOut
 from m2dino.training.colabelled import SharedForward
 from m2dino.training.corrections import corrections
-from m2dino.training.data import TrainingData
+from m2dino.training.data import TrainingData, read_rows
 from m2dino.training.finetune import FinetuneResult, FinetuneSettings, finetune
 from m2dino.training.finetune_common import FinetuneProgress
 from m2dino.training.loop import train
@@ -91,13 +95,20 @@ def test_it_tells_how_it_goes(base: Path, root: Path, tmp_path: Path) -> None:
 
 
 def test_the_best_state_is_kept_without_a_folder_too(data: TrainingData, tmp_path: Path) -> None:
-    """A rate that ruins the network: what is taken is the state that scored best, not the last."""
+    """Heads that are ruined after three checks of four: what is taken is the state that scored best, not the last."""
     net, _ = load_checkpoint(make_checkpoint(tmp_path / "c.safetensors"))
     rows = LabelledFrames(data.train, data.tasks, SIZE)
     held_out = LabelledFrames(data.val, data.tasks, SIZE)
-    wild = TrainSettings(epochs=100 * 8 / len(rows), encoder_lr=0.1, head_lr=0.1, co_labelled=False, checks=4, ema=0.5)
+    settings = TrainSettings(epochs=100 * 8 / len(rows), co_labelled=False, checks=4, ema=0.5)
     seen: list[Check] = []
-    result = train(net, rows, wild, device="cpu", workers=0, held_out=held_out, on_check=seen.append)
+
+    def ruin(_step: int, _task_id: str, _loss: float) -> None:
+        if len(seen) == 3:
+            for parameter in net.heads.parameters():
+                parameter.data.normal_(std=10)
+
+    more = {"held_out": held_out, "on_check": seen.append, "on_step": ruin}
+    result = train(net, rows, settings, device="cpu", workers=0, **more)  # type: ignore[arg-type]
     assert result.best is not None
     assert result.best.score == max(check.score for check in seen)
     again = HeldOut(held_out, MOST_ROWS).check(SharedForward(net), 0, torch.device("cpu"), nullcontext())
@@ -196,3 +207,23 @@ def test_where_not_even_one_picture_fits_nothing_is_written(form: str, base: Pat
     finally:
         handle.remove()
     assert not out.exists()
+
+
+def test_what_the_store_holds_out_does_not_train_from_a_folder_either(base: Path, root: Path, tmp_path: Path) -> None:
+    """And what it trains on is not measured on: here the store's frames were imported from that very folder."""
+    other = builtin_tasks()[TASKS["detection"]]
+    folder = make_store(tmp_path / "store", loops=3)
+    rows = [row for row in read_rows([root], None) if row.task_id == other.id]
+    with Store.open(folder) as store:
+        assert import_rows(store, rows, other).saved == len(rows)
+        replay = gather_replay(read_card(base), corrections(store, LUMEN), [root], store)
+    known = replay.corrected[other.id]
+    held, learnt = ({record.loop_id for record in side} for side in (known.heldout, known.train))
+    assert held
+    assert learnt
+
+    def identity(row: Row) -> str:
+        return open_loop(row.image).identity
+
+    assert not held & {identity(row) for row in replay.train if isinstance(row, Row)}
+    assert not learnt & {identity(row) for row in replay.val}

@@ -40,7 +40,13 @@ def finetune(
     store: Annotated[Path, typer.Argument(help="Dataset folder of corrections.")],
     task: Annotated[str, typer.Option(help="Task id.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Checkpoint to write.")] = None,
-    checkpoint: Annotated[str, typer.Option(help="Checkpoint to start from; a bundled one by name.")] = "tiny",
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint to start from; a bundled one by name.",
+            show_default="the model in use in the dataset folder, as before this task's own corrections; else tiny",
+        ),
+    ] = None,
     form: Annotated[
         Literal["isolated", "shared"],
         typer.Option(help="isolated: no other task can change; shared: experts learn too, others are replayed."),
@@ -107,7 +113,7 @@ def _run(
     store: Path,
     task: str,
     out: Path,
-    checkpoint: str,
+    checkpoint: str | None,
     form: Literal["isolated", "shared"],
     replay: list[Path],
     report: Path | None,
@@ -126,7 +132,7 @@ def _run(
     from m2dino.training.comparing import outcome
     from m2dino.training.finetune import FinetuneProgress, FinetuneSettings, finetune
 
-    base = _base(checkpoint)
+    base = _base(checkpoint, store, task)
     if base.resolve() == out.resolve():
         raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
     settings = FinetuneSettings() if steps is None else FinetuneSettings(steps=steps)
@@ -170,17 +176,23 @@ def _run(
     return result, told
 
 
-def _base(checkpoint: str) -> Path:
+def _base(checkpoint: str | None, store: Path, task: str) -> Path:
+    """Return what to start from: what was named, or what the window would start from."""
+    from m2dino.lineage import read_lineage
     from m2dino.network.card import bundled_checkpoint
     from m2dino.network.config import PRESETS
 
+    if checkpoint is None:
+        line = read_lineage(store)
+        start = line.start_for(task, line.in_use.id) if line.in_use is not None else None
+        return bundled_checkpoint() if start is None else start.file
     return bundled_checkpoint(checkpoint) if checkpoint in PRESETS else Path(checkpoint)
 
 
 def _estimate(
     store: Path,
     task: str,
-    checkpoint: str,
+    checkpoint: str | None,
     form: Literal["isolated", "shared"],
     replay: list[Path],
     steps: int | None,
@@ -196,7 +208,7 @@ def _estimate(
     from m2dino.training.finetune_settings import FinetuneSettings
     from m2dino.training.trial import measure_speed
 
-    base, kind = _base(checkpoint), choose_device(device).type
+    base, kind = _base(checkpoint, store, task), choose_device(device).type
     try:
         with Store.open(store) as opened:
             if loops:

@@ -156,13 +156,12 @@ def train(
     with stop_on_interrupt() as should_stop:
         files = {name: out if paradigm == "all-task" else out / f"{name}.safetensors" for name in parts}
         done = {name: finished(data.only(parts[name]), architecture, settings, files[name], start) for name in parts}
-        # Where all is finished, the command is meant anew; else it goes on behind the networks that are.
-        go_on = not restart and None in done.values()
         for name, task_ids in parts.items():
             file, there = files[name], done[name]
-            if go_on and there is not None:
+            if there is not None and not restart:
                 if first:
                     print_card(there, file)
+                    print(f"{file} was finished before; --restart trains it anew.", file=sys.stderr)
                 continue
             made, result = run(
                 data.only(task_ids),
@@ -178,7 +177,7 @@ def train(
                 on_progress=progress,
                 should_stop=should_stop,
             )
-            if first:
+            if first and made.id:  # without one it was not written: what was finished before lies there
                 print_card(made, file)
             if result.stopped:
                 if first:

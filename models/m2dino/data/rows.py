@@ -75,6 +75,11 @@ class Row:
         """Subject or recording: the user's own column, else what the file name tells (`grouping`), else the image."""
         return self.subject or subject_of(self.image) or f"image:{self.image.relative_to(self.root).as_posix()}"
 
+    @property
+    def known_by_path(self) -> bool:
+        """Whether nothing tells its subject, so that its group is its own path."""
+        return not self.subject and not subject_of(self.image)
+
 
 @dataclass(frozen=True)
 class Place:

@@ -20,6 +20,9 @@ from m2dino.data.same_bytes import same_bytes
 def subjects(rows: Sequence[Row]) -> list[str]:
     """Return, for every row, the key of the subject that it hangs together with; equal keys must not straddle a split.
 
+    An image that nothing tells the subject of is known by its path below its root: the same path in another root is
+    another image.
+
     Raises
     ------
     MissingFileError
@@ -27,14 +30,21 @@ def subjects(rows: Sequence[Row]) -> list[str]:
     """
     joined = Joined()
     names = same_bytes(row.image for row in rows)
-    for row in rows:
-        joined.join(f"group {row.group}", f"image {names[row.image]}")
+    roots = {root: index for index, root in enumerate(dict.fromkeys(row.root for row in rows))}
+    groups = [_apart(row, roots[row.root]) for row in rows]
+    for row, group in zip(rows, groups, strict=True):
+        joined.join(f"group {group}", f"image {names[row.image]}")
     members: dict[str, str] = {}
-    for row in rows:
+    for group in groups:
         # The component is named by its smallest group, a name that does not depend on where the data lies.
-        root, group = joined.root(f"group {row.group}"), row.group
+        root = joined.root(f"group {group}")
         members[root] = min(members.get(root, group), group)
-    return [members[joined.root(f"group {row.group}")] for row in rows]
+    return [members[joined.root(f"group {group}")] for group in groups]
+
+
+def _apart(row: Row, root: int) -> str:
+    """Return the group of a row of the root of this number; the first root's keep their names."""
+    return f"{row.group} of root {root}" if root and row.known_by_path else row.group
 
 
 def split(rows: Sequence[Row], val_fraction: float, seed: int) -> tuple[list[Row], list[Row]]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from m2dino.data.durable import clear_parts
 from m2dino.errors import HarmError, LineageError, M2DinoError
 from m2dino.lineage.acts import Act, Ledger, read_acts, writing
 from m2dino.lineage.harm import accept, accepted, objections
+from m2dino.lineage.left_behind import left_behind
 from m2dino.network.card import ModelCard, bundled_checkpoint, read_card
 
 CHECKPOINTS = "checkpoints"
@@ -46,7 +47,8 @@ class LineModel:
     train, heldout, loops : int or None
         Frames that it learnt from and was measured on, and their loops; None where nothing tells.
     objections, accepted : tuple of str
-        What the guard holds against it, and what of it a person has accepted.
+        What speaks against using it: what the guard found, and what the model in use has learnt and it has not. And
+        what of that a person has accepted.
     """
 
     id: str
@@ -170,7 +172,15 @@ def read_lineage(dataset: Path) -> Lineage:
                 tuple(accepted(known)) if known else (),
             )
         )
-    return Lineage(tuple(sorted(models, key=lambda one: (one.made, one.id))), used, tuple(acts))
+    line = Lineage(tuple(sorted(models, key=lambda one: (one.made, one.id))), used, tuple(acts))
+    return replace(line, models=tuple(_weighed(line, one) for one in line.models))
+
+
+def _weighed(line: Lineage, one: LineModel) -> LineModel:
+    """Add to the objections to a model what using it now would lose."""
+    if one.card is None or "task" not in one.card.training:
+        return one
+    return replace(one, objections=(*one.objections, *left_behind(line, one.card)))
 
 
 def record_trained(dataset: Path, file: Path, base: Path, *, train: int, heldout: int, loops: int) -> None:
@@ -189,7 +199,9 @@ def record_trained(dataset: Path, file: Path, base: Path, *, train: int, heldout
 
 
 def promote(dataset: Path, file: Path, *, despite_harm: bool = False) -> Lineage:
-    """Take a model into use; where the guard speaks against it, only knowingly, and its card then says so.
+    """Take a model into use; where something speaks against it, only knowingly, and its card then says so.
+
+    The guard's findings speak against it, and that the model in use has learnt what this one would take away again.
 
     Raises
     ------
@@ -200,10 +212,10 @@ def promote(dataset: Path, file: Path, *, despite_harm: bool = False) -> Lineage
     """
     folder = checkpoint_folder(dataset)
     card = read_card(file)
-    said = objections(card)
+    said = [*objections(card), *left_behind(read_lineage(dataset), card)]
     if said and not despite_harm:
         raise HarmError(
-            f"{file}: not taken into use, for the guard speaks against it. {' '.join(said)} It can be kept aside; to "
+            f"{file}: not taken into use, for this speaks against it. {' '.join(said)} It can be kept aside; to "
             "use it all the same, say so (--despite-harm): its card will tell.",
             said,
         )

@@ -135,7 +135,9 @@ class ModelCard:
 
 
 def _report(data: Mapping[str, Any]) -> TaskReport:
-    metrics = {name: MetricValue(**value) for name, value in data["metrics"].items()}
+    # Earlier versions wrote figures that are not known as null.
+    known = {name: value for name, value in data["metrics"].items() if value["value"] is not None}
+    metrics = {name: MetricValue(**value) for name, value in known.items()}
     temperature = float(data.get("temperature", 1.0))
     if not 0 < temperature < math.inf:
         raise ValueError(f"a temperature of {temperature}")

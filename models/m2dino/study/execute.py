@@ -92,22 +92,27 @@ def execute(
     on_progress, should_stop : callables
     """
     own = data.training(run)
+    wanted, file = settings(own, run), scratch / "network.safetensors"
+    architecture = Architecture.from_dict(run.architecture)
     try:
-        card, made = training.run(
-            own,
-            Architecture.from_dict(run.architecture),
-            settings(own, run),
-            scratch / "network.safetensors",
-            start=how.start,
-            device=how.device,
-            workers=how.workers,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-        if made.stopped:
-            return None
+        # A stop while it was scored leaves it trained.
+        card = training.finished(own, architecture, wanted, file, how.start)
+        if card is None:
+            card, made = training.run(
+                own,
+                architecture,
+                wanted,
+                file,
+                start=how.start,
+                device=how.device,
+                workers=how.workers,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )
+            if made.stopped:
+                return None
         started = time.monotonic()
-        net, _ = load_checkpoint(scratch / "network.safetensors")
+        net, _ = load_checkpoint(file)
         model = Model(net, card, choose_device(how.device))
         held_out = data.held_out(run)
         found = figures(model, held_out, own.tasks, should_stop)
@@ -125,10 +130,10 @@ def execute(
         gates=used,
         rows={task: counts[task][0] for task in run.tasks},
         subjects={task: counts[task][1] for task in run.tasks},
-        label_updates=_label_updates(own, run, made.steps),
-        steps=made.steps,
+        label_updates=_label_updates(own, run, card.training["steps"]),
+        steps=card.training["steps"],
         parameters=sum(parameter.numel() for parameter in net.parameters()),
-        train_seconds=round(made.seconds, 2),
+        train_seconds=card.training["seconds"],
         score_seconds=round(time.monotonic() - started, 2),
         run=asdict(run),
     )

@@ -425,7 +425,9 @@ class _Loop:
         load_state(self.state_file, self.weights, self.average, self.optimizer)
         try:
             self.clock.go_on(int(about["step"]), float(about["seconds"]))
-            self.losses, self.bad = dict(about["losses"]), dict(about["bad"])
+            self.losses = dict(about["losses"])
+            # A run that ended by them is given another chance: the cause may be gone.
+            self.bad = {task: count for task, count in dict(about["bad"]).items() if count < BAD_STEPS}
             self.pace.done, self.pace.seconds = int(about["checked"]), float(about["check_seconds"])
             self.history, self.checked_batches = History(about["checks"]), about["check_batches"]
         except (KeyError, TypeError, ValueError) as error:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
+from m2dino.cine.opening import open_loop
 from m2dino.data.records import Record
 from m2dino.data.rows import Row
 from m2dino.data.samples import CorrectedFrame
@@ -56,7 +58,8 @@ class Replay:
 def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], store: Store) -> Replay:
     """Return what can be replayed of the base's other tasks than that of `data`, divided by subject.
 
-    A frame that is held out for one of the two tasks does not train in the other.
+    A frame that is held out for a task does not train in another, and one that trains is not measured on, be it in the
+    store or a picture of the folders.
 
     Raises
     ------
@@ -74,10 +77,31 @@ def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], sto
     if roots:
         found = gather(roots, known_tasks(card), val_fraction=HELD_OUT)
         rows = found.only([name for name in others if name in found.tasks])
-        train, val, tasks = [*rows.train], rows.val, {**rows.tasks, **tasks}
+        here = [data, *corrected.values()]
+        held, learnt = _loops(here, "heldout"), _loops(here, "train")
+        kept = [row for row in rows.train if _identity(row) not in held]
+        train += kept
+        left = {row.task_id for row in kept}
+        val = [row for row in rows.val if row.task_id in left and _identity(row) not in learnt]
+        tasks = {**{name: task for name, task in rows.tasks.items() if name in left}, **tasks}
     train += [CorrectedFrame(store, record) for other in corrected.values() for record in other.train]
     refuse_no_replay(card, task_id, bool(train))
     return Replay(train, val, tasks, corrected)
+
+
+def _loops(of: Sequence[Corrections], side: Literal["train", "heldout"]) -> set[str]:
+    """Return the loops whose first frame is on one side: a picture of a folder is a loop of one frame."""
+    records = [record for one in of for record in (one.train if side == "train" else one.heldout)]
+    return {record.loop_id for record in records if record.frame == 0}
+
+
+def _identity(row: Row) -> str:
+    """Return what the store would know a row's picture by (see `store_import`)."""
+    loop = open_loop(row.image)
+    try:
+        return loop.identity
+    finally:
+        loop.close()
 
 
 def _apart(other: Corrections, data: Corrections) -> Corrections:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,8 +47,9 @@ class CardText:
 
 
 def metric_values(scores: Mapping[str, Metric]) -> dict[str, MetricValue]:
-    """Turn scores into what a card holds."""
-    return {name: MetricValue(**metric.to_dict()) for name, metric in scores.items()}  # type: ignore[arg-type]
+    """Turn scores into what a card holds: those that are known, for an AUC of one class alone is no number."""
+    known = {name: metric for name, metric in scores.items() if math.isfinite(metric.value)}
+    return {name: MetricValue(**metric.to_dict()) for name, metric in known.items()}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,29 @@ class Start:
         return weights_licence(architecture.backbone) if self.pretrained else ""
 
 
+UNFINISHED = "unfinished"
+
+
+def _unfinished(card: ModelCard) -> ModelCard:
+    """Return the card of a run that has not come to its end, which says so."""
+    return replace(card, training={**card.training, UNFINISHED: True})
+
+
+def _is_finished(out: Path) -> bool:
+    """Whether the network of a run that came to its end lies at `out`."""
+    try:
+        return out.is_file() and UNFINISHED not in read_card(out).training
+    except NotACheckpointError:
+        return False
+
+
 def finished(
     data: TrainingData, architecture: Architecture, settings: TrainSettings, out: Path, start: Start | None = None
 ) -> ModelCard | None:
     """Return the card of the checkpoint `out` if this very run has made it and come to its end, else None."""
-    if resume_path(out).exists() or not out.is_file():
+    if resume_path(out).exists() or not _is_finished(out):
         return None
-    try:
-        card = read_card(out)
-    except NotACheckpointError:
-        return None
+    card = read_card(out)
     told = {**settings.to_dict(), "start": (start or Start()).signature(), "held_out": fingerprint(data.val)}
     same = card.architecture == architecture and told.items() <= card.training.items()
     return card if same and card.fingerprint == fingerprint(data.train) else None
@@ -121,7 +136,8 @@ def run(
 
     Beside it, in the folder `state.run_folder`, are the settings, the figures and the best and the last state. The
     checkpoint is written once before the evaluation on the held-out rows, and again with its figures. On a stop it
-    holds the state so far, and repeating the call goes on from there. Of several processes the first alone writes.
+    holds the state so far, unless the finished network of another run lies there, which stays; repeating the call goes
+    on from there. Of several processes the first alone writes.
 
     Raises
     ------
@@ -171,7 +187,7 @@ def run(
         on_progress=on_progress,
         should_stop=should_stop,
     )
-    card = replace(card, training={**card.training, "steps": result.steps, "seconds": round(result.seconds)})
+    card = replace(card, training={**card.training, "steps": result.steps, "seconds": round(result.seconds, 1)})
     if result.best is not None:
         card = replace(card, training={**card.training, "best_step": result.best.step, "score": result.best.score})
     if not fabric.is_global_zero:
@@ -180,8 +196,12 @@ def run(
     if precision == "float16":
         # Evaluate what is kept, not what it was rounded from.
         net = net.half().float()
-    card = save_checkpoint(net, card, out, precision=precision)
-    if not result.stopped:
+    if result.stopped:
+        if not _is_finished(out):
+            card = save_checkpoint(net, _unfinished(card), out, precision=precision)
+    else:
+        written = save_checkpoint(net, _unfinished(card), out, precision=precision)
+        card = replace(written, training=card.training)
         fitted = fit_temperatures(net.to(fabric.device).eval(), HeldOut(held_out, MOST_ROWS))
         reports = {task: replace(report, temperature=fitted.get(task, 1.0)) for task, report in reports.items()}
         card = replace(card, tasks=reports)
@@ -192,6 +212,8 @@ def run(
             on_progress=on_progress,
             should_stop=should_stop,
         )
+        if should_stop():  # the state is kept, so that a repetition has only this left to do
+            return card, replace(result, stopped=True)
         reports = {
             task_id: replace(report, metrics=metric_values(scores.get(task_id, {})))
             for task_id, report in reports.items()
