@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import av
+import imagecodecs
 import numpy as np
 from m2dino.errors import M2DinoError
 from numpy.typing import NDArray
@@ -95,6 +96,19 @@ def jpeg(frame: NDArray[np.uint8], quality: int = 90) -> bytes:
     stream = BytesIO()
     Image.fromarray(frame).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
+
+
+def lossless_jpeg(samples: NDArray[Any], marker: bytes = b"", ids: bytes = b"\1\2\3", **how: int) -> bytes:
+    """Return (H, W, 3) samples as JPEG Lossless, stored as they come, with `marker` in the place of Adobe's.
+
+    libjpeg-turbo calls all samples that it does not convert RGB, by an Adobe marker and the `ids` of the components;
+    GDCM writes YBR_FULL without a marker, with ids 1, 2 and 3. `how` goes to imagecodecs.jpeg8_encode.
+    """
+    coded = bytearray(imagecodecs.jpeg8_encode(samples, lossless=True, **how))
+    frame, scan = coded.index(b"\xff\xc3"), coded.index(b"\xff\xda")
+    for k, ident in enumerate(ids):
+        coded[frame + 10 + 3 * k] = coded[scan + 5 + 2 * k] = ident
+    return bytes(coded[:2]) + marker + bytes(coded[frame:])
 
 
 def rle_loop(path: Path, samples: NDArray[Any], **more: Any) -> Path:

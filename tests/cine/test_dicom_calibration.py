@@ -118,6 +118,29 @@ def test_a_spacing_that_contradicts_the_region_means_no_millimetres() -> None:
     assert "disagree" in why
 
 
+def test_a_damaged_spacing_takes_the_scale_from_the_regions_but_not_the_regions() -> None:
+    curve = region(RegionSpatialFormat=2, RegionLocationMinY0=90, RegionLocationMaxY1=99)
+    scale = dicom_scale(_elements(region(), curve, PixelSpacing=0.5), H, W)
+    assert (scale.calibration, scale.reason) == (None, "the file's pixel spacing is damaged")
+    assert [(one.box, one.kind) for one in scale.regions] == [
+        ((10, 20, 90, 120), "tissue"),
+        ((90, 20, 100, 120), "M-mode"),
+    ]
+    assert all((one.calibration, one.reason) == (None, scale.reason) for one in scale.regions)
+
+
+@pytest.mark.parametrize("spacing", [{}, {"PixelSpacing": 0.5}])
+def test_damaged_regions_are_dropped_and_named_whatever_the_spacing(spacing: dict[str, float]) -> None:
+    scale = dicom_scale(_elements(region(RegionLocationMaxX1=[119, 120]), **spacing), H, W)
+    assert (scale.regions, scale.reason) == ((), "ultrasound region 1 is damaged")
+    # A number where the sequence of the regions belongs.
+    unread = _elements(**spacing)
+    unread.add_new(0x00186011, "US", 2)
+    scale = dicom_scale(unread, H, W)
+    assert (scale.calibration, scale.regions) == (None, ())
+    assert scale.reason == "the file's ultrasound regions are damaged"
+
+
 def test_a_bad_region_does_not_fall_back_to_the_spacing() -> None:
     assert dicom_calibration(_elements(region(RegionLocationMaxX1=500), PixelSpacing=[0.5, 0.5]), H, W)[0] is None
 

@@ -14,11 +14,21 @@ from pydicom.uid import (
     HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
 )
 
-from tests.cine.making import dicom_header, jpeg, jpeg_loop, moving_square, rle_loop, save_encapsulated, save_native
+from tests.cine.making import (
+    dicom_header,
+    jpeg,
+    jpeg_loop,
+    lossless_jpeg,
+    moving_square,
+    rle_loop,
+    save_encapsulated,
+    save_native,
+)
 
 GREY = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
 DEEP = {**GREY, "BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
@@ -111,6 +121,49 @@ def test_lossless_codecs_in_colour(tmp_path: Path, syntax: str, encode: object) 
     data = dicom_header(3, 48, 64, syntax)
     loop = open_loop(save_encapsulated(tmp_path / "a.dcm", data, [encode(f) for f in frames]))  # type: ignore[operator]
     assert all(np.array_equal(loop[k], frames[k]) for k in range(3))
+
+
+JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+ADOBE_RGB, ADOBE_YCC = (b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([transform]) for transform in (0, 1))
+
+
+@pytest.mark.parametrize(("syntax", "predictor"), [(JPEGLossless, 4), (JPEGLosslessSV1, 1)])
+@pytest.mark.parametrize(
+    ("stored", "photometric", "marker", "ids"),
+    [
+        ("YBR", "YBR_FULL", b"", b"\1\2\3"),
+        ("YBR", "YBR_FULL", JFIF, b"\1\2\3"),
+        ("YBR", "YBR_FULL", b"", b"RGB"),
+        ("YBR", "YBR_FULL", ADOBE_YCC, b"\1\2\3"),
+        ("YBR", "RGB", ADOBE_YCC, b"\1\2\3"),
+        ("RGB", "RGB", b"", b"\1\2\3"),
+        ("RGB", "RGB", JFIF, b"\1\2\3"),
+        ("RGB", "YBR_FULL", ADOBE_RGB, b"RGB"),
+    ],
+    ids=["YBR", "YBR JFIF", "YBR ids RGB", "YBR Adobe", "YBR Adobe, header RGB", "RGB", "RGB JFIF", "RGB Adobe"],
+)
+def test_the_colour_of_lossless_jpeg_is_the_headers_unless_an_adobe_marker_tells_it(
+    tmp_path: Path, syntax: str, predictor: int, stored: str, photometric: str, marker: bytes, ids: bytes
+) -> None:
+    frames = moving_square(3)
+    samples = _ybr(frames) if stored == "YBR" else frames
+    data = dicom_header(3, 48, 64, syntax, PhotometricInterpretation=photometric)
+    coded = [lossless_jpeg(one, marker, ids, predictor=predictor) for one in samples]
+    loop = open_loop(save_encapsulated(tmp_path / "a.dcm", data, coded))
+    assert max(np.abs(loop[k].astype(int) - frames[k]).max() for k in range(3)) <= (2 if stored == "YBR" else 0)
+
+
+def test_lossless_jpeg_of_deep_colour_and_of_grey(tmp_path: Path) -> None:
+    frames = moving_square(2)
+    deep = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
+    data = dicom_header(2, 48, 64, JPEGLosslessSV1, PhotometricInterpretation="YBR_FULL", **deep)
+    coded = [lossless_jpeg(one.astype(np.uint16) << 4, bitspersample=12) for one in _ybr(frames)]
+    loop = open_loop(save_encapsulated(tmp_path / "colour.dcm", data, coded))
+    assert max(np.abs(loop[k].astype(int) - frames[k]).max() for k in range(2)) <= 2
+    greys = np.ascontiguousarray(frames[..., 0])
+    coded = [imagecodecs.jpeg8_encode(one, lossless=True) for one in greys]
+    grey = open_loop(save_encapsulated(tmp_path / "grey.dcm", dicom_header(2, 48, 64, JPEGLosslessSV1, **GREY), coded))
+    assert all(np.array_equal(grey[k][..., c], greys[k]) for k in range(2) for c in range(3))
 
 
 @pytest.mark.parametrize("how", [{"has_bot": True}, {"has_bot": False}, {"extended": True}])

@@ -81,6 +81,25 @@ def test_where_frames_differ_or_contradict_there_are_no_millimetres(
 
 
 @pytest.mark.parametrize(
+    ("spacings", "more"),
+    [
+        ([(0.5, 0.5)] * 4 + [(0.5, 0.6)], {}),
+        ([(0.5, 0.5)] * 4 + [None], {}),
+        ([(0.5, 0.5)] * 5, {"PixelSpacing": [0.3, 0.2]}),
+    ],
+)
+def test_spacings_that_contradict_leave_the_regions_where_they_are(
+    tmp_path: Path, spacings: list[tuple[float, float] | None], more: dict[str, Any]
+) -> None:
+    each = [item() if one is None else item(PixelMeasuresSequence=measures(*one)) for one in spacings]
+    loop = opened(tmp_path, each, SequenceOfUltrasoundRegions=[region()], **more)
+    assert loop.calibration is None
+    assert loop.tissue_region == (10, 20, 90, 120)
+    assert "pixel spacing of" in loop.calibration_reason or "in their pixel spacing" in loop.calibration_reason
+    assert loop.calibration_at([(20, 30), (40, 50)]) == (None, loop.calibration_reason)
+
+
+@pytest.mark.parametrize(
     ("keyword", "source"),
     [
         ("FrameReferenceDateTime", "frame reference time"),

@@ -14,14 +14,21 @@ from m2dino.cine import open_loop
 from m2dino.deid import DeidOptions, copy_loop, copy_name, copy_suffix, deidentify
 from m2dino.deid.masking import TEXT_IN_BOX
 from m2dino.errors import FrameDecodeError, UsageError
+from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEGLosslessSV1,
+)
 
 from tests.cine.making import (
     dicom_header,
     jpeg_loop,
+    lossless_jpeg,
     moving_square,
     region,
     rle_loop,
@@ -137,6 +144,49 @@ def test_all_outside_the_regions_is_black_where_text_may_be(tmp_path: Path, says
     assert "113101" not in [code.CodeValue for code in data.DeidentificationMethodCodeSequence]
     assert "Pixels outside the part to keep made black" in data.DeidentificationMethod
     _holds_no_secret(tmp_path / "b.dcm")
+
+
+def _measured(spacing: float) -> Dataset:
+    group, measures = Dataset(), Dataset()
+    measures.PixelSpacing = [spacing, spacing]
+    group.PixelMeasuresSequence = [measures]
+    return group
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [
+        {"PixelSpacing": 0.5},
+        {"PixelSpacing": [0.3, 0.3], "PerFrameFunctionalGroupsSequence": [_measured(0.5) for _ in range(4)]},
+        {"PerFrameFunctionalGroupsSequence": [_measured(0.5 + 0.1 * k) for k in range(4)]},
+    ],
+    ids=["one value", "file and frames", "frames differ"],
+)
+def test_text_outside_the_regions_goes_whatever_the_pixel_spacing(tmp_path: Path, spacing: dict[str, object]) -> None:
+    source = _loop(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=[region()], **spacing)
+    (outcome,) = deidentify(source, tmp_path / "b.dcm")
+    assert outcome.masked
+    assert "all outside its ultrasound regions was made black" in outcome.warnings[0]
+    before, after = open_loop(source), open_loop(tmp_path / "b.dcm")
+    for k in range(4):
+        expected = np.zeros_like(before[k])
+        expected[10:90, 20:120] = before[k][10:90, 20:120]
+        assert np.array_equal(after[k], expected)
+
+
+def test_a_copy_of_lossless_jpeg_in_ybr_can_be_masked(tmp_path: Path) -> None:
+    ybr = [np.asarray(Image.fromarray(frame).convert("YCbCr")) for frame in FRAMES]
+    how = {"PhotometricInterpretation": "YBR_FULL", "SequenceOfUltrasoundRegions": [region()]}
+    source = save_encapsulated(
+        tmp_path / "a.dcm", dicom_header(4, 100, 160, JPEGLosslessSV1, **how), [*map(lossless_jpeg, ybr)]
+    )
+    (outcome,) = deidentify(source, tmp_path / "b.dcm")
+    assert (outcome.error, outcome.masked) == (None, True)
+    before, after = open_loop(source), open_loop(tmp_path / "b.dcm")
+    assert np.array_equal(after[3][10:90, 20:120], before[3][10:90, 20:120])
+    # There and back through 8-bit YCbCr, each time rounded.
+    assert np.abs(before[3].astype(int) - FRAMES[3]).max() <= 3
+    assert not after[3][:10].any()
 
 
 def test_an_open_loop_is_copied_and_stays_open_and_masking_can_be_left_out(tmp_path: Path) -> None:

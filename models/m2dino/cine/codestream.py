@@ -1,7 +1,8 @@
 """What a compressed frame says of itself: its size and, for JPEG, its colour, read from its markers alone.
 
 A DICOM header may lie about both (an RGB label over a YCbCr JPEG is common), so the codestream is believed. Its size is
-known before memory is taken to decode it.
+known before memory is taken to decode it. Only JPEG Lossless leaves the colour to the header, unless an Adobe marker
+tells it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 
 _START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
+# Lossless with Huffman codes: the process of both lossless JPEG syntaxes of DICOM.
+_LOSSLESS = 0xC3
 _JPEG2000_START = b"\xff\x4f\xff\x51"
 
 
@@ -26,6 +29,8 @@ class Codestream:
     colour : str
         What three components are by the stream's own evidence: "YCbCr", "RGB", or "" where it gives none (always so
         in JPEG-LS and JPEG 2000).
+    lossless : bool
+        Whether it is JPEG Lossless, which libjpeg decodes but never converts from one colour model to another.
     """
 
     height: int
@@ -33,6 +38,7 @@ class Codestream:
     components: int
     precision: int
     colour: str = ""
+    lossless: bool = False
 
 
 def read_codestream(data: bytes) -> Codestream | None:
@@ -66,7 +72,7 @@ def _jpeg(data: bytes) -> Codestream | None:
             precision, height, width, components = struct.unpack_from(">BHHB", segment)
             parts = [(segment[6 + 3 * k], segment[7 + 3 * k]) for k in range(components)]
             colour = _jpeg_colour(marker, jfif, adobe, parts) if components == 3 else ""
-            return Codestream(height, width, components, precision, colour)
+            return Codestream(height, width, components, precision, colour, marker == _LOSSLESS)
         elif marker in (0xD9, 0xDA):
             return None
         position += 2 + length
@@ -79,6 +85,9 @@ def _jpeg_colour(marker: int, jfif: bool, adobe: int, parts: list[tuple[int, int
         return ""
     if adobe in (0, 1):
         return "YCbCr" if adobe else "RGB"
+    if marker == _LOSSLESS:
+        # The samples are stored as they came; JFIF and component ids tell the encoder's habit rather than the colour.
+        return ""
     if jfif:
         return "YCbCr"
     if [ident for ident, _ in parts] == [82, 71, 66]:

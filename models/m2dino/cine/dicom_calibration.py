@@ -2,7 +2,9 @@
 
 Scanners store the scale in ultrasound regions: boxes of the frame, each with its units and pixel size. Programs that
 crop, resize or combine frames often leave the old regions behind, so a box that does not fit the image, a unit that is
-not the centimetre or two regions at odds with each other mean that the scale is not certain: then there is none.
+not the centimetre or two regions at odds with each other mean that the scale is not certain: then there is none. A
+pixel spacing that is damaged or at odds takes the scale from the regions, but not the regions: where the image lies is
+known all the same, and copies without text and crops need that.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ class DicomScale:
     reason : str
         Where it comes from, or why there is none.
     regions : tuple of Region
-        Empty where the file has none, or where one lies outside the frame.
+        Empty where the file has none, or where one is damaged or lies outside the frame.
     """
 
     calibration: Calibration | None
@@ -59,11 +61,16 @@ def dicom_scale(elements: Dataset, height: int, width: int, groups: FrameGroups 
     """
     try:
         regions = dicom_regions(elements, height, width)
-        spacing = _pixel_spacing(elements, groups)
-    except (OutsideError, _UncertainError) as uncertain:
-        return DicomScale(None, str(uncertain))
+    except OutsideError as outside:
+        return DicomScale(None, str(outside))
     except HEADER_DAMAGE:
-        return DicomScale(None, "the file's scale is damaged")
+        return DicomScale(None, "the file's ultrasound regions are damaged")
+    try:
+        spacing = _pixel_spacing(elements, groups)
+    except _UncertainError as uncertain:
+        return _without_scale(regions, str(uncertain))
+    except HEADER_DAMAGE:
+        return _without_scale(regions, "the file's pixel spacing is damaged")
     if regions:
         return _of_regions(regions, spacing)
     if spacing is not None:
@@ -101,9 +108,13 @@ def _of_regions(regions: tuple[Region, ...], spacing: tuple[float, float] | None
         assert widest.calibration is not None
         if stated is None or not stated.agrees_with(widest.calibration):
             # Which of the two is right cannot be told, so no region keeps its scale.
-            reason = "the ultrasound region and the pixel spacing disagree about the pixel size"
-            return DicomScale(None, reason, tuple(Region(r.box, r.kind, None, reason) for r in regions))
+            return _without_scale(regions, "the ultrasound region and the pixel spacing disagree about the pixel size")
     return DicomScale(widest.calibration, widest.reason, regions)
+
+
+def _without_scale(regions: tuple[Region, ...], reason: str) -> DicomScale:
+    """Return the regions, which still say where the image lies, each without a scale and why."""
+    return DicomScale(None, reason, tuple(Region(region.box, region.kind, None, reason) for region in regions))
 
 
 def _of_spacing(spacing: tuple[float, float]) -> tuple[Calibration | None, str]:

@@ -93,7 +93,7 @@ def decode_compressed(syntax: str, data: bytes, layout: PixelLayout) -> tuple[ND
     Returns
     -------
     samples : ndarray, shape (H, W) or (H, W, 3)
-        As stored; a colour JPEG comes as RGB uint8.
+        As stored; a colour JPEG that is not lossless comes as RGB uint8.
     colour : str
         "RGB" or "YCbCr" for three samples; "" for one.
 
@@ -125,7 +125,9 @@ def _decode_jpeg(data: bytes, head: Codestream, layout: PixelLayout) -> tuple[ND
     if head.components == 1:
         return imagecodecs.jpeg8_decode(data), ""
     colour = head.colour or ("RGB" if layout.photometric == "RGB" else "YCbCr")
-    return imagecodecs.jpeg8_decode(data, colorspace=colour.upper(), outcolorspace="RGB"), "RGB"
+    # libjpeg refuses to convert the colours of a lossless stream: its samples are asked for as they are stored.
+    shown = colour if head.lossless else "RGB"
+    return imagecodecs.jpeg8_decode(data, colorspace=colour.upper(), outcolorspace=shown.upper()), shown
 
 
 def _colour_by_header(layout: PixelLayout) -> str:
