@@ -204,9 +204,11 @@ class Foresight(QObject):
 
     # -- on the GUI thread -------------------------------------------------------------------------------------------
     def _take(self, question: Question, found: Foreseen) -> None:
-        if question == self._question():  # else it was asked anew meanwhile
-            self._found = (question, found)
+        self._found = (question, found)
+        if question == self._question():
             self.changed.emit()
+        else:  # what is on the desk now was not asked, if that was on its way when this was
+            self._stirred()
 
 
 def _foresee(question: Question, registry: TaskRegistry) -> Foreseen:

@@ -106,6 +106,16 @@ class Improving(QObject):
         return self.foresight.form
 
     @property
+    def base(self) -> Path:
+        """The checkpoint to start from, also where nothing is foreseen yet of the frames accepted a moment ago."""
+        assert self.desk.task is not None
+        assert self.desk.checkpoint is not None
+        if (found := self.foresight.found) is not None:
+            return found.base
+        start = self.promoting.line.start_for(self.desk.task.id, self.desk.checkpoint.card.id)
+        return self.desk.checkpoint.path if start is None else start.file
+
+    @property
     def pictures_lost(self) -> bool:
         """Whether pictures have gone from the dataset folder, which their loops would bring back."""
         found = self.foresight.found
@@ -154,9 +164,7 @@ class Improving(QObject):
             self.desk.tell(trouble, "warning")
             return
         assert self.desk.task is not None
-        assert self.desk.checkpoint is not None
-        found, dataset = self.foresight.found, self.autosave.folder
-        task, base = self.desk.task, found.base if found else self.desk.checkpoint.path
+        task, base, dataset = self.desk.task, self.base, self.autosave.folder
         output = checkpoint_folder(dataset) / f"{task.id}-{time.strftime('%Y%m%d-%H%M%S')}.safetensors"
         self._job = Job(dataset, task.id, base, output, self.form, self.foresight.replay)
         self.run = Run(task.id, base, frames=self.frames)

@@ -135,7 +135,8 @@ class PredictionJobs(QObject):
 
             model = load_model(checkpoint)
             self._model = (checkpoint, model)
-            self._send("model_ready", str(checkpoint), model.device_text)
+        # Told also where it was loaded already: whoever asks has forgotten what it runs on.
+        self._send("model_ready", str(checkpoint), self._model[1].device_text)
         return self._model[1]
 
     def _load_reporting(self, checkpoint: Path) -> None:

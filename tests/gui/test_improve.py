@@ -99,6 +99,7 @@ def test_fine_tune_promote_and_roll_back(corrected: M2DinoDock, hand: Any, datas
     new = trained(dock, hand)
     assert new.parent == dataset / "checkpoints"
     assert desk.checkpoint.path == old.path, "nothing is used unasked"
+    hand.qtbot.waitUntil(lambda: bool(predicting.device), timeout=20_000)  # the model is not "loading…" for ever
     card = read_card(new)
     assert card.parent_id == old.card.id
     assert set(old.card.tasks) < set(card.tasks), "what the old model knew, the new one knows"
@@ -119,6 +120,10 @@ def test_fine_tune_promote_and_roll_back(corrected: M2DinoDock, hand: Any, datas
     assert desk.session.proposal(3).model_id == card.id
     assert all(np.array_equal(desk.result.layer.data[frame], value) for frame, value in mine.items())
     assert read_lineage(dataset).in_use.file == new
+    foresight = dock.workshop.improving.foresight
+    hand.qtbot.waitUntil(lambda: foresight.found is not None, timeout=20_000)
+    foresight._found = None
+    assert dock.workshop.improving.base == old.path, "never from its last model, however early the button is pressed"
     assert outcome_view.promote.text() == "In use"
     assert not outcome_view.promote.isEnabled()
     hand.click(improve.back)
@@ -126,6 +131,19 @@ def test_fine_tune_promote_and_roll_back(corrected: M2DinoDock, hand: Any, datas
     assert read_lineage(dataset).in_use.file == old.path
     assert not dock.predict.all_frames.isEnabled(), "the old model never learned this task"
     assert outcome_view.promote.isEnabled(), "it can be taken again"
+
+
+def test_what_was_asked_before_another_task_was_chosen_is_known_when_it_is_chosen_again(
+    corrected: M2DinoDock, hand: Any
+) -> None:
+    desk, foresight = corrected.workshop.desk, corrected.workshop.improving.foresight
+    hand.qtbot.waitUntil(lambda: foresight.found is not None, timeout=20_000)
+    foresight.ask_again()
+    hand.qtbot.waitUntil(lambda: foresight._asked is not None, timeout=5_000)  # asked, not answered
+    desk.choose_task(desk.tasks["carotid_artery"])
+    hand.qtbot.wait(2000)
+    desk.choose_task(desk.tasks["fetal_heart"])
+    hand.qtbot.waitUntil(lambda: foresight.found is not None, timeout=20_000)
 
 
 def test_the_outcome_is_there_again_another_day_and_no_line_is_cut(
