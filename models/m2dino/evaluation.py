@@ -14,6 +14,7 @@ from m2dino.cine.loop import Frame
 from m2dino.data.fmuia import Row, load_image
 from m2dino.data.fmuia_output import OutputReader
 from m2dino.data.row_values import label_value
+from m2dino.errors import DatasetError
 from m2dino.metrics import Metric, judged
 from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
@@ -35,25 +36,60 @@ def predict_rows(
     *,
     batch_size: int = 8,
     should_stop: ShouldStop = never_stop,
+    on_unreadable: Callable[[Row, DatasetError], None] | None = None,
 ) -> Iterator[tuple[Row, Value]]:
-    """Yield (row, predicted value) for rows of one task, in order; stops early when told to."""
+    """Yield (row, predicted value) for rows of one task, in order; stops early when told to.
+
+    Parameters
+    ----------
+    model : Model
+    rows : sequence of Row
+    task : Task
+    batch_size : int
+    should_stop : callable
+    on_unreadable : callable, optional
+        Called with a row whose image cannot be read, and why; the row is left out.
+
+    Raises
+    ------
+    DatasetError, MissingFileError
+        An image cannot be read, and there is no `on_unreadable`.
+    """
     with ThreadPoolExecutor(1, "m2dino-decode") as decoder:
         remaining = iter(rows)
         group = list(islice(remaining, batch_size))
         images = decoder.submit(_load, group)
         while group:
-            frames = images.result()
+            loaded = images.result()
             following = list(islice(remaining, batch_size))
             images = decoder.submit(_load, following)
             if should_stop():
                 return
-            for row, reading in zip(group, model.predict_frames(frames, task), strict=True):
-                yield row, reading.value
+            read: list[Row] = []
+            frames: list[Frame] = []
+            for row, frame in zip(group, loaded, strict=True):
+                if not isinstance(frame, DatasetError):
+                    read.append(row)
+                    frames.append(frame)
+                elif on_unreadable is None:
+                    raise frame
+                else:
+                    on_unreadable(row, frame)
+            if read:
+                for row, reading in zip(read, model.predict_frames(frames, task), strict=True):
+                    yield row, reading.value
             group = following
 
 
-def _load(rows: Sequence[Row]) -> list[Frame]:
-    return [load_image(row.image) for row in rows]
+def _load(rows: Sequence[Row]) -> list[Frame | DatasetError]:
+    return [_frame_or_why_not(row.image) for row in rows]
+
+
+def _frame_or_why_not(image: Path) -> Frame | DatasetError:
+    try:
+        return load_image(image)
+    except DatasetError as error:
+        return error
 
 
 def model_source(model: Model, should_stop: ShouldStop = never_stop) -> Source:

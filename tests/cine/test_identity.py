@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
+import SimpleITK as sitk
 from m2dino.cine import open_loop
 from m2dino.cine.identity import EncodedFrame, content_signature
 from PIL import Image
@@ -75,3 +77,45 @@ def test_every_frame_of_a_long_loop_counts() -> None:
     whole = content_signature((40, 8, 8), frames)
     assert all(content_signature((40, 8, 8), [*frames[:k], other, *frames[k + 1 :]]) != whole for k in (0, 15, 39))
     assert content_signature((40, 8, 9), frames) != whole
+
+
+@pytest.mark.parametrize(
+    ("shape", "new"),
+    [
+        ((6, 7, 8), []),
+        ((6, 6, 8), [1]),
+        ((8, 6, 6), [2]),
+        ((6, 8, 6), []),  # along the first axis it is (6, 8, 6), along the last (6, 6, 8)
+        ((6, 6, 6), [1, 2]),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.mha", "a.nii"])
+def test_each_frame_axis_of_equal_sides_has_its_own(
+    tmp_path: Path, name: str, shape: tuple[int, int, int], new: list[int]
+) -> None:
+    values = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    path, stored = tmp_path / name, values.tobytes()
+    if name.endswith("npy"):
+        np.save(path, values)
+    elif name.endswith("npz"):
+        np.savez_compressed(path, values)
+    else:
+        sitk.WriteImage(sitk.GetImageFromArray(values), str(path))
+    loops = [open_loop(path, axis) for axis in (range(3) if ".np" in name else "zyx")]
+    assert len({loop.identity for loop in loops}) == 3
+    for axis, loop in enumerate(loops):
+        count, height, width = loop.shape[:3]
+        parts = [part.tobytes() for part in np.split(np.frombuffer(stored, np.uint8), count)]
+        encoded = [EncodedFrame(len(part), lambda at, size, part=part: part[at : at + size]) for part in parts]  # type: ignore[misc]
+        as_ever = content_signature((count, height, width), encoded) == loop.identity
+        assert as_ever == (axis not in new), "where nothing was mixed up, records stay those of their loop"
+        loop.close()
+
+
+def test_an_axis_of_one_changes_nothing(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (6, 1, 7, 6), np.uint8)
+    np.save(tmp_path / "a.npy", values[:, 0])
+    sitk.WriteImage(sitk.GetImageFromArray(values, isVector=False), str(tmp_path / "a.mha"))
+    assert open_loop(tmp_path / "a.mha", "t").identity == open_loop(tmp_path / "a.npy", 0).identity
+    np.save(tmp_path / "b.npy", values[0])
+    assert open_loop(tmp_path / "b.npy").identity == open_loop(tmp_path / "b.npy", 0).identity

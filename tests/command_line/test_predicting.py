@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import m2dino as engine
@@ -120,4 +121,38 @@ def test_mistakes_are_answered_in_one_sentence(
     ):
         assert_one_sentence(inside(*words), *says)
     assert_one_sentence(m2dino("predict", loop, "--task", "organ_cls", *known), "never trained")
+    assert not out.exists()
+
+
+def test_a_damaged_image_costs_its_own_predictions_alone(
+    root: Path, checkpoint: Path, tmp_path: Path, inside: Run
+) -> None:
+    hurt, out = Path(shutil.copytree(root, tmp_path / "root")), tmp_path / "out"
+    common = ("--checkpoint", checkpoint, "--device", "cpu")
+    for index in (0, 5):
+        path = hurt / "Data" / "images" / f"{index}.png"
+        path.write_bytes(path.read_bytes()[:60])
+    result = inside("predict", "--fmuia", hurt, *common, "-o", out)
+    assert (result.returncode, result.stdout) == (1, f"{out}: 24 predictions\n")
+    *named, last = result.stderr.splitlines()
+    for task in TASKS.values():
+        for index in (0, 5):
+            assert any(f"left out of {task}: " in line and f"{index}.png" in line for line in named), named
+    assert len(named) == 8
+    assert last.endswith("8 of 32.")
+    entries = json.loads((out / "regression_predictions.json").read_text(encoding="utf-8"))
+    assert [entry["image_path"] for entry in entries] == [f"../Data/images/{index}.png" for index in (1, 2, 3, 4, 6, 7)]
+    assert len(list((out / "Data" / "masks").iterdir())) == 6
+    assert_one_sentence(inside("evaluate", hurt, *common), "0.png", "damaged")
+
+
+def test_data_sets_whose_predictions_would_mix_are_refused(
+    root: Path, checkpoint: Path, tmp_path: Path, inside: Run
+) -> None:
+    both, out = tmp_path / "both", tmp_path / "out"
+    for part in ("train", "val"):
+        shutil.copytree(root, both / part)
+    common = ("--checkpoint", checkpoint, "--device", "cpu", "-o", out)
+    says = ("a folder of its own", str(both / "train" / "csv_files"), str(both / "val" / "csv_files"))
+    assert_one_sentence(inside("predict", "--fmuia", both, *common), *says)
     assert not out.exists()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from m2dino.data.fmuia import read_root
-from m2dino.data.fmuia_output import OutputReader, OutputWriter
+from m2dino.data.fmuia_output import OutputReader, OutputWriter, check_apart
 from m2dino.data.own_tasks import tasks_of
 from m2dino.data.row_values import label_value
-from m2dino.errors import DatasetError, M2DinoError, MissingFileError
+from m2dino.errors import DatasetError, M2DinoError, MissingFileError, UsageError
 from m2dino.metrics import score_task
 from m2dino.tasks import builtin_tasks
 from m2dino.values import ClassProbabilities
@@ -103,3 +104,16 @@ def test_a_folder_that_cannot_be_written_is_a_users_error(dataset: Path, tmp_pat
     writer = OutputWriter(tmp_path / "file")
     with pytest.raises(M2DinoError, match="cannot be written"):
         writer.add(row, label_value(row))
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "regression"])
+def test_two_data_sets_never_write_to_the_same_place(dataset: Path, tmp_path: Path, kind: str) -> None:
+    other = Path(shutil.copytree(dataset, tmp_path / "val"))
+    rows = [row for row in read_root(dataset) if row.type == kind]
+    others = [row for row in read_root(other) if row.type == kind]
+    check_apart([*rows, *rows])
+    check_apart([*rows[:3], *others[3:]])
+    with pytest.raises(UsageError, match="a folder of its own") as caught:
+        check_apart([*rows[:3], *others[2:]])
+    for row in (rows[2], others[2]):
+        assert f"{row.csv}, line {row.line}" in str(caught.value)

@@ -120,6 +120,24 @@ def test_labels_come_back_into_a_store_for_the_loop(m2dino: Run, setup: Setup, t
             assert {(record.fate, record.loop_id) for record in records} == {("accepted", setup.loop.identity)}
 
 
+def test_labels_that_come_again_leave_what_people_decided(m2dino: Run, setup: Setup, tmp_path: Path) -> None:
+    export_annotations([setup.annotated("detection")], tmp_path / "coco", "coco")
+    task, store = TASKS["detection"], tmp_path / "store"
+    source = tmp_path / "coco" / "annotations" / f"{task.id}.json"
+    words = ("dataset", "import", source, "--task", task.id, "--loop", setup.loop_file, "-o", store)
+    assert m2dino(*words).returncode == 0
+    loop = setup.loop.identity
+    with Store.open(store) as opened:
+        opened.save(Record(loop, 0, task.id, "edited", Box(1, 2, 3, 4), author="me"))
+        opened.save(Record(loop, 1, task.id, "rejected", None))
+    told = f"0 frames of {task.id} saved, 1 were there already, 2 left as people decided them."
+    assert told in m2dino(*words).stdout
+    with Store.open(store) as opened:
+        kept = opened.records(task.id)
+    assert [record.value for record in kept] == [Box(1, 2, 3, 4), None, value_of("detection", 4)]
+    assert kept[1].fate == "rejected"
+
+
 def test_a_coco_file_needs_to_know_its_loop(m2dino: Run, setup: Setup, tmp_path: Path) -> None:
     export_annotations([setup.annotated("detection")], tmp_path / "out", "coco")
     source = tmp_path / "out" / "annotations" / "thyroid_nodule_det.json"

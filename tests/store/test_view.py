@@ -17,6 +17,7 @@ from m2dino.data.row_values import label_value
 from m2dino.data.store import Store
 from m2dino.data.store_export import export_view
 from m2dino.data.store_import import import_rows
+from m2dino.data.value_files import mask_name, png_bytes
 from m2dino.errors import StoreError, UsageError
 
 KINDS = ("segmentation", "classification", "detection", "regression")
@@ -145,6 +146,50 @@ def test_a_disk_without_hard_links_gets_copies(case: Any, store: Store, monkeypa
     row = shown(store)[task.id, 0]
     assert label_value(row) == case.masks[3]
     assert row.image.stat().st_nlink == 1
+
+
+def test_a_mask_edited_in_the_view_changes_no_record(case: Any, store: Store) -> None:
+    task = case.tasks["segmentation"]
+    for frame in range(3):
+        store.save(replace(case.record("segmentation", frame), value=case.masks[0]), case.frames[frame], task)
+    edited, *others = sorted((store.folder / "Segmentation").rglob("masks/*.png"))
+    before = [other.read_bytes() for other in others]
+    edited.write_bytes(png_bytes(case.masks[5].labels))
+    assert [other.read_bytes() for other in others] == before
+    assert {record.frame: record.value for record in store.records()} == dict.fromkeys(range(3), case.masks[0])
+    store.rebuild_view()
+    assert label_value(shown(store)[task.id, 0]) == case.masks[0]
+
+
+def test_masks_that_an_earlier_version_linked_are_told_and_parted(case: Any, store: Store) -> None:
+    task = case.tasks["segmentation"]
+    for frame in range(3):
+        store.save(replace(case.record("segmentation", frame), value=case.masks[0]), case.frames[frame], task)
+    value = store.folder / "values" / mask_name(case.masks[0].labels)
+    masks = next((store.folder / "Segmentation").rglob("masks"))
+    for mask in list(masks.iterdir()):
+        mask.unlink()
+        os.link(value, mask)
+    (problem,) = store.check()
+    assert (problem.file, problem.level) == (masks, "warning")
+    assert "3 masks share" in problem.text
+    store.rebuild_view()
+    assert store.check() == []
+    assert [mask.stat().st_nlink for mask in masks.iterdir()] == [1, 1, 1]
+
+
+def test_a_mask_that_was_changed_behind_its_records_is_told(case: Any, store: Store) -> None:
+    task = case.tasks["segmentation"]
+    for frame in range(2):
+        store.save(case.record("segmentation", frame), case.frames[frame], task)
+    changed = store.folder / "values" / mask_name(case.masks[1].labels)
+    good = changed.read_bytes()
+    changed.write_bytes(png_bytes(case.masks[5].labels))
+    (problem,) = store.check()
+    assert (problem.file, problem.level) == (changed, "error")
+    assert "was changed after it was saved" in problem.text
+    changed.write_bytes(good)
+    assert store.check() == []
 
 
 def test_an_export_stands_alone_and_comes_back_the_same(case: Any, store: Store, tmp_path: Path) -> None:

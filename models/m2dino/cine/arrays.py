@@ -16,7 +16,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from m2dino.cine.file_bytes import FileBytes, check_unchanged, stamp_of
-from m2dino.cine.frame_axis import FrameAxis, choose_frame_axis
+from m2dino.cine.frame_axis import FrameAxis, choose_frame_axis, way_of_reading
 from m2dino.cine.inflated import MAX_INFLATED_BYTES
 from m2dino.cine.limits import check_frame_size
 from m2dino.cine.mapped import MappedArray
@@ -93,7 +93,7 @@ class ArrayLoop(StackLoop):
         check_frame_size(path, self.height, self.width)
         self.codec = f"NumPy {array.dtype.name}"
         self.calibration_reason = "a NumPy array gives no pixel size"
-        self._sign(size, read)
+        self._sign(size, read, way_of_reading(axes, chosen))
 
     def _slice(self, index: int) -> NDArray[Any]:
         try:

@@ -60,6 +60,28 @@ def choose_frame_axis(path: Path, axes: Mapping[str, int], said: str | None, ask
     )
 
 
+def way_of_reading(axes: Mapping[str, int], chosen: str | None) -> int:
+    """Return which loop is meant of those of one shape that a volume or an array of equal sides can be read as.
+
+    Parameters
+    ----------
+    axes : mapping of str to int
+        As for `choose_frame_axis`.
+    chosen : str or None
+        The axis that it returned.
+
+    Returns
+    -------
+    int
+        How many axes before the chosen one give the same (frames, height, width): 0 nearly always.
+    """
+    long = {name: length for name, length in axes.items() if length > 1}
+    if chosen not in long:  # a single picture, which is the same along whatever axis of length 1
+        return 0
+    same = [name for name in long if _shape(long, name) == _shape(long, chosen)]
+    return same.index(chosen)
+
+
 def _shape(long: Mapping[str, int], name: str) -> tuple[int, int, int]:
     height, width = (length for other, length in long.items() if other != name)
     return long[name], height, width

@@ -52,15 +52,23 @@ class ContentSignature:
             self._digest.update(frame.read((frame.size - piece) // 2, piece))
             self._digest.update(frame.read(frame.size - piece, piece))
 
-    def finish(self, shape: tuple[int, int, int]) -> str:
-        """Return the signature of the frames taken in, as a loop of (frames, height, width)."""
+    def finish(self, shape: tuple[int, int, int], way: int = 0) -> str:
+        """Return the signature of the frames taken in, as a loop of (frames, height, width).
+
+        `way` tells apart the loops of one shape that the same bytes can be read as; see `m2dino.cine.frame_axis`.
+        """
         self._digest.update(" ".join(str(extent) for extent in shape).encode())
+        if way:
+            self._digest.update(f" way {way}".encode())
         return self._digest.hexdigest()
 
 
-def content_signature(shape: tuple[int, int, int], frames: Iterable[EncodedFrame]) -> str:
-    """Return the signature of a loop of shape (frames, height, width) with these encoded frames, in order."""
+def content_signature(shape: tuple[int, int, int], frames: Iterable[EncodedFrame], way: int = 0) -> str:
+    """Return the signature of a loop of shape (frames, height, width) with these encoded frames, in order.
+
+    `way` is as for `ContentSignature.finish`.
+    """
     signature = ContentSignature()
     for frame in frames:
         signature.add(frame)
-    return signature.finish(shape)
+    return signature.finish(shape, way)

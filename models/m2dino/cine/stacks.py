@@ -53,8 +53,11 @@ class StackLoop(CineLoop):
             grey = grey_table(np.nan_to_num(values.astype(np.float64)), *self._range)
         return grey if colour else grey_to_rgb(grey)
 
-    def _sign(self, size: int, read: Any) -> None:
-        """Set identity and name from `size` stored bytes, of which `read(offset, length)` returns a part."""
+    def _sign(self, size: int, read: Any, way: int) -> None:
+        """Set identity and name from `size` stored bytes, of which `read(offset, length)` returns a part.
+
+        `way` says along which axis, where another gives the same shape; see `way_of_reading`.
+        """
         piece = max(size // self._count, 1)
         starts = range(0, min(size, piece * self._count), piece)
 
@@ -62,7 +65,7 @@ class StackLoop(CineLoop):
             end = size if start == starts[-1] else start + piece
             return EncodedFrame(end - start, lambda offset, length: read(start + offset, length))
 
-        self.identity = content_signature((self._count, self.height, self.width), map(part, starts))
+        self.identity = content_signature((self._count, self.height, self.width), map(part, starts), way)
         self.name = f"{self.reader} {self.identity[:8]}"
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from m2dino.cine.calibration import Calibration
 from m2dino.cine.file_bytes import FileBytes, check_unchanged, stamp_of
-from m2dino.cine.frame_axis import FrameAxis, choose_frame_axis
+from m2dino.cine.frame_axis import FrameAxis, choose_frame_axis, way_of_reading
 from m2dino.cine.limits import check_frame_size
 from m2dino.cine.stacks import StackLoop
 from m2dino.cine.volume_header import VolumeHeader, damaged
@@ -79,7 +79,11 @@ class VolumeLoop(StackLoop):
             self._time()
             source = FileBytes(header.data_file)
             start = min(max(header.data_at, 0), source.size)
-            self._sign(source.size - start, lambda offset, length: source.read(start + offset, length))
+            self._sign(
+                source.size - start,
+                lambda offset, length: source.read(start + offset, length),
+                way_of_reading(slowest_first, self._axis),
+            )
         except OSError as error:
             raise UnsupportedLoopError(f"{path} cannot be read ({error.strerror}).") from None
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from m2dino.errors import DatasetError, UsageError
+
+if TYPE_CHECKING:
+    from m2dino.data.store_import import Imported
 
 dataset_app = typer.Typer(help="Labelled data sets (FM_UIA layout) and stores of corrections.", no_args_is_help=True)
 _Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
@@ -71,7 +74,8 @@ def import_(
     """Turn labelled rows into accepted records of a store, which is made where there is none.
 
     Without --loop each image is a loop of its own, and its task, if not known, becomes your own; of a folder with train
-    and val, only train is taken. With --loop the labels become those of the loop's frames.
+    and val, only train is taken. With --loop the labels become those of the loop's frames. What a person has corrected,
+    rejected or taken back since an earlier import stays as it is.
     """
     if loop is not None:
         _import_for_loop(root, task, output, limit, task_file or [], loop, first_frame, frame_axis)
@@ -91,9 +95,17 @@ def import_(
     definition = tasks_of(rows, load_tasks(task_file or ()))[task]
     with Store.open(output, create=True) as store:
         done = import_rows(store, rows[:limit], definition, _progress)
-    notes = [f"{done.known} were there already"] * bool(done.known)
-    notes += [f"{done.repeated} repeated an earlier picture"] * bool(done.repeated)
-    print(f"{output}: {done.saved} rows of {task} saved{''.join(f', {note}' for note in notes)}.")
+    print(f"{output}: {done.saved} rows of {task} saved{_others(done)}.")
+
+
+def _others(done: Imported) -> str:
+    """Say what became of the labels that an import did not save."""
+    counts = (
+        (done.known, "were there already"),
+        (done.kept, "left as people decided them"),
+        (done.repeated, "repeated an earlier picture"),
+    )
+    return "".join(f", {count} {text}" for count, text in counts if count)
 
 
 def _one_root(path: Path) -> Path:
@@ -139,8 +151,7 @@ def _import_for_loop(
             done = import_values(store, loop, definition, dict(islice(values.items(), limit)), _progress)
     finally:
         loop.close()
-    already = f", {done.known} were there already" if done.known else ""
-    print(f"{output}: {done.saved} frames of {task} saved{already}.")
+    print(f"{output}: {done.saved} frames of {task} saved{_others(done)}.")
 
 
 @dataset_app.command("export")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from m2dino.commands.console import stop_on_interrupt, terminal_progress
-from m2dino.errors import UsageError
+from m2dino.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     from m2dino.cine import CineLoop
+    from m2dino.data.rows import Row
 
 Checkpoint = Annotated[str, typer.Option(help="Checkpoint file, or the name of a bundled one.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -125,7 +126,7 @@ def predict(
 
 def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: bool) -> None:
     from m2dino.data.fmuia import find_roots, read_root, tasks_of
-    from m2dino.data.fmuia_output import OutputWriter
+    from m2dino.data.fmuia_output import OutputWriter, check_apart
     from m2dino.evaluation import predict_rows
     from m2dino.predictor import load_model
     from m2dino.tasks import load_tasks
@@ -137,14 +138,30 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
     unknown = [task_id for task_id in tasks if task_id not in model.tasks]
     if unknown:
         print(f"m2dino: left out, because the checkpoint does not know them: {', '.join(unknown)}", file=sys.stderr)
+    rows = [row for row in rows if row.task_id in model.tasks]
+    check_apart(rows)
     progress, done = terminal_progress(), 0
-    total = sum(row.task_id in model.tasks for row in rows)
+    left_out: list[Row] = []
+
+    def leave_out(row: Row, error: DatasetError) -> None:
+        left_out.append(row)
+        print(f"m2dino: left out of {row.task_id}: {error}", file=sys.stderr)
+
     with stop_on_interrupt() as should_stop, OutputWriter(out) as writer:
         for task_id in tasks:
             if task_id in model.tasks:
                 own = [row for row in rows if row.task_id == task_id]
-                for row, value in predict_rows(model, own, tasks[task_id], should_stop=should_stop):
+                for row, value in predict_rows(
+                    model, own, tasks[task_id], should_stop=should_stop, on_unreadable=leave_out
+                ):
                     writer.add(row, value)
                     done += 1
-                    progress(done, total, f"{task_id}: {done} / {total}")
+                    tried = done + len(left_out)
+                    progress(tried, len(rows), f"{task_id}: {tried} / {len(rows)}")
     print(f"{out}: {done} predictions")
+    if left_out:
+        print(
+            f"m2dino: rows without a prediction, because their images cannot be read: {len(left_out)} of {len(rows)}.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)

@@ -93,6 +93,20 @@ def place_link(source: Path, target: Path) -> None:
         raise
 
 
+def place_copy(source: Path, target: Path) -> None:
+    """Make `target` a file of its own that holds what `source` holds: what is done to one leaves the other alone.
+
+    Raises
+    ------
+    OSError
+        The disk refuses; a file that was there before is untouched.
+    """
+    data = source.read_bytes()
+    if target.is_file() and not target.samefile(source) and target.read_bytes() == data:
+        return
+    write_whole(target, data)
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk. Windows has no such call, and needs none."""
     if os.name == "nt":

@@ -18,7 +18,7 @@ from m2dino.data.image_files import image_size, mask_pixels
 from m2dino.data.prediction_files import write_prediction
 from m2dino.data.rows import Row
 from m2dino.data.value_files import png_bytes
-from m2dino.errors import DatasetError, MissingFileError
+from m2dino.errors import DatasetError, MissingFileError, UsageError
 from m2dino.scoring.cases import ClassPrediction, Predicted
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value, type_of
 
@@ -38,6 +38,28 @@ def mask_file(out: Path, row: Row) -> Path:
         folders = ["masks" if part == "images" else part for part in image.parent.parts]
         written = PurePosixPath(*folders, f"{image.stem}.png")
     return out.joinpath(*(part for part in written.parts if part not in ("..", ".", "/")))
+
+
+def check_apart(rows: Iterable[Row]) -> None:
+    """Check that no prediction of one data set would take the place of another's in the output folder.
+
+    The layout tells predictions apart by cells of the tables, which may be the same in train and in val.
+
+    Raises
+    ------
+    UsageError
+        Rows of two roots would be written to the same mask, or as the same image of the same task.
+    """
+    taken: dict[Path | tuple[str, str], Row] = {}
+    for row in rows:
+        is_mask = row.type == "segmentation"
+        first = taken.setdefault(mask_file(Path(), row) if is_mask else (row.task_id, row.image_path), row)
+        if first.root != row.root:
+            what = f"the same mask, {mask_file(Path(), row)}" if is_mask else f"the same image, {row.image_path}"
+            raise UsageError(
+                f"{first.csv}, line {first.line}, and {row.csv}, line {row.line}, would give predictions of {what}: "
+                f"predict {first.root} and {row.root} one at a time, each into a folder of its own."
+            )
 
 
 class OutputWriter:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2dino.data.durable import append_synced, clear_parts, place_link, write_whole
+from m2dino.data.durable import append_synced, clear_parts, place_copy, place_link, write_whole
 from m2dino.data.rows import BOX_COLUMNS
 from m2dino.data.value_files import value_file_of
 from m2dino.tasks import Task
@@ -121,6 +122,13 @@ def is_current(connection: sqlite3.Connection, view: TaskView) -> bool:
     return pending is None and _size(view.table) == _expected_size(connection, view)
 
 
+def linked_masks(view: TaskView) -> int:
+    """Return how many masks of the view are the very files of the values, as earlier versions of the program had it."""
+    masks = _file_numbers(view.files / "masks")
+    values = set(_file_numbers(view.folder / "values")) if masks else set()
+    return sum(number in values for number in masks)
+
+
 def update(connection: sqlite3.Connection, view: TaskView) -> None:
     """Bring the view of one task up to the records. Called with the write lock held.
 
@@ -218,7 +226,17 @@ def _are_there(folder: Path, picture: str, value_file: str | None) -> bool:
 def _place_files(view: TaskView, entry: _Entry) -> None:
     place_link(view.folder / "frames" / entry.name, view.files / "images" / entry.name)
     if entry.value_file:
-        place_link(view.folder / "values" / entry.value_file, view.files / "masks" / entry.name)
+        # Never a link: every record with this mask shares the value's file, and a mask here may be edited in place.
+        place_copy(view.folder / "values" / entry.value_file, view.files / "masks" / entry.name)
+
+
+def _file_numbers(folder: Path) -> list[int]:
+    """Return the numbers under which the file system knows the files of a folder: those of links are the same."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.inode() for entry in entries]
+    except FileNotFoundError:
+        return []
 
 
 def _remove_files(view: TaskView, name: str) -> None:

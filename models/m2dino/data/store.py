@@ -25,6 +25,7 @@ from m2dino.data.record_check import check_fits
 from m2dino.data.records import Record
 from m2dino.data.store_reader import Counts, StoreReader, TrainingRow
 from m2dino.data.store_schema import connect, store_errors, transaction
+from m2dino.data.subject_key import Subjects, subjects_of
 from m2dino.data.value_files import Encoded, encode_frame, encode_proposal, encode_record_value
 from m2dino.errors import StoreError
 from m2dino.tasks import Task
@@ -165,6 +166,17 @@ class Store(StoreReader):
             tombstone = Record(loop_id, frame, task_id, "rejected", None, created=created, group=found[10])
             self._add_record(tombstone, "withdrawn", None, None)
         self._refresh_view(self.tasks()[task_id])
+
+    def subjects(self) -> Subjects:
+        """Return how this store names subjects, so that none is told by a record or an export.
+
+        Raises
+        ------
+        StoreWriteError
+            The disk is full, read-only or busy.
+        """
+        with self._lock, store_errors(self.folder, writing=True), transaction(self._db):
+            return subjects_of(self._db)
 
     def keep_drafts(self, drafts: Iterable[Draft]) -> None:
         """Keep undecided work durably, each in place of the draft of the same frame and seat; all of it or none.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.opening import open_loop
@@ -12,18 +13,33 @@ from m2dino.data.records import Record
 from m2dino.data.row_values import label_value
 from m2dino.data.rows import Row
 from m2dino.data.store import Store
+from m2dino.data.subject_key import Subjects
 from m2dino.errors import DatasetError
 from m2dino.progress import OnProgress, ignore_progress
 from m2dino.tasks import Task
 from m2dino.values import Mask, Value
 
+_Standing = Literal["saved", "known", "kept"]
+
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of the rows: saved, already in the store with the same label, or images that an earlier row had."""
+    """What became of the rows.
+
+    Attributes
+    ----------
+    saved : int
+    known : int
+        Already in the store with the same label.
+    kept : int
+        Left as a person decided them: corrected, rejected, accepted otherwise, or the import itself taken back.
+    repeated : int
+        Of an image that an earlier row had.
+    """
 
     saved: int
     known: int
+    kept: int
     repeated: int
 
 
@@ -31,7 +47,9 @@ def import_rows(store: Store, rows: Sequence[Row], task: Task, on_progress: OnPr
     """Save rows of one task as accepted records; safe to break off and to repeat.
 
     Each image is a loop of one frame, known by its content. No file name enters the store, since names may hold dates
-    and people: a subject told by a name is kept as a hash of it. Of two rows for the same picture the first is kept.
+    and people: a subject told by a name or number is kept as a hash of it, made with a key that only the store has (see
+    `m2dino.data.subject_key`). Of two rows for the same picture the first is kept. A label that was imported before
+    becomes the row's; what a person has decided stays as it is.
 
     Raises
     ------
@@ -40,8 +58,9 @@ def import_rows(store: Store, rows: Sequence[Row], task: Task, on_progress: OnPr
     StoreWriteError
         The disk is full or read-only; rows before are saved.
     """
-    saved = known = 0
+    told: Counter[_Standing] = Counter()
     seen: set[str] = set()
+    subjects = store.subjects()
     for done, row in enumerate(rows):
         on_progress(done, len(rows), "importing")
         loop = open_loop(row.image)
@@ -55,23 +74,23 @@ def import_rows(store: Store, rows: Sequence[Row], task: Task, on_progress: OnPr
                     f"{row.mask}: the mask is {value.labels.shape[1]} wide and {value.labels.shape[0]} high, its image "
                     f"{loop.width} wide and {loop.height} high ({row.csv.name}, line {row.line})."
                 )
-            record = Record(loop.identity, 0, task.id, "accepted", value, group=_subject(row))
-            before = store.get(loop.identity, 0, task.id)
-            if before is not None and before.value == value:
-                known += 1
-                continue
-            store.save(record, loop[0], task)
-            saved += 1
+            standing = _standing(store, loop.identity, 0, task.id, value)
+            if standing == "saved":
+                record = Record(loop.identity, 0, task.id, "accepted", value, group=_subject(row, subjects))
+                store.save(record, loop[0], task)
+            told[standing] += 1
         finally:
             loop.close()
     on_progress(len(rows), len(rows), "")
-    return Imported(saved, known, len(rows) - saved - known)
+    return Imported(told["saved"], told["known"], told["kept"], len(rows) - told.total())
 
 
 def import_values(
     store: Store, loop: CineLoop, task: Task, values: Mapping[int, Value], on_progress: OnProgress = ignore_progress
 ) -> Imported:
     """Save values of a loop's frames as accepted records; safe to break off and to repeat.
+
+    A label that was imported before becomes the new one; what a person has decided stays as it is.
 
     Parameters
     ----------
@@ -88,21 +107,41 @@ def import_values(
     StoreWriteError
         The disk is full or read-only; frames before are saved.
     """
-    saved = known = 0
+    told: Counter[_Standing] = Counter()
+    store.subjects()  # the store's key is made before its first record, or never
     for done, (frame, value) in enumerate(values.items()):
         on_progress(done, len(values), "importing")
-        before = store.get(loop.identity, frame, task.id)
-        if before is not None and before.value == value:
-            known += 1
-            continue
-        store.save(Record(loop.identity, frame, task.id, "accepted", value), loop[frame], task)
-        saved += 1
+        standing = _standing(store, loop.identity, frame, task.id, value)
+        if standing == "saved":
+            store.save(Record(loop.identity, frame, task.id, "accepted", value), loop[frame], task)
+        told[standing] += 1
     on_progress(len(values), len(values), "")
-    return Imported(saved, known, 0)
+    return Imported(told["saved"], told["known"], told["kept"], 0)
 
 
-def _subject(row: Row) -> str:
+def _standing(store: Store, loop_id: str, frame: int, task_id: str, value: Value) -> _Standing:
+    """Return whether an imported value is to be saved, is known already, or has to leave a person's word alone."""
+    before = store.get(loop_id, frame, task_id)
+    if before is not None:
+        if before.value == value:
+            return "known"
+        return "saved" if _is_import(before) else "kept"
+    # Without a label, or taken back. A person who took an import back does not want it again; where something else was
+    # taken back, the frame is undecided, and as good as new.
+    history = store.history(loop_id, frame, task_id)
+    return "kept" if any(record is not None and _is_import(record) for record in history) else "saved"
+
+
+def _is_import(record: Record) -> bool:
+    """Whether a record is as an import leaves it, so that no person has said anything of the frame since.
+
+    What a person decides in the window came from a proposal, took time, or names its author, its part of the frame or,
+    at the least, the loop as its group.
+    """
+    touched = record.proposal or record.author or record.seconds or record.interpolated or record.region
+    return record.fate == "accepted" and not touched and record.group != record.loop_id
+
+
+def _subject(row: Row, subjects: Subjects) -> str:
     """Return a name for the subject that tells nobody who it is; empty where only the image is known."""
-    if row.group.startswith("image:"):
-        return ""
-    return hashlib.sha256(row.group.encode()).hexdigest()[:16]
+    return "" if row.group.startswith("image:") else subjects.name(row.group)

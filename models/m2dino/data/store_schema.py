@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from m2dino.data.records import SCHEMA_VERSION
+from m2dino.data.subject_key import make_key
 from m2dino.errors import StoreError, StoreSchemaError, StoreWriteError
 
 DATABASE = "store.sqlite"
@@ -122,6 +123,7 @@ def _check(connection: sqlite3.Connection, folder: Path, create: bool) -> None:
             if _state(connection) == (0, 0):
                 for statement in _TABLES.split(";\n"):
                     connection.execute(statement)
+                make_key(connection)
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         version, tables = _state(connection)

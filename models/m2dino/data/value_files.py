@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Prediction, 
 
 # Level 2 is the knee: level 6 takes three times as long for a tenth less.
 _COMPRESSION = 2
+_MASK_NAME = re.compile(r"[0-9a-f]{40}\.png")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def decode_region(text: str | None) -> Region | None:
 def encode_value(value: Value) -> Encoded:
     """Return the stored form of a value; equal values have equal texts."""
     if isinstance(value, Mask):
-        name = _mask_name(value.labels)
+        name = mask_name(value.labels)
         return Encoded(json.dumps({"mask": name}), (name, png_bytes(value.labels)))
     if isinstance(value, Box):
         return Encoded(json.dumps({"box": [float(edge) for edge in value.as_tuple()]}))
@@ -128,7 +130,13 @@ def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def _mask_name(labels: NDArray[np.uint8]) -> str:
+def mask_name(labels: NDArray[np.uint8]) -> str:
+    """Return the name of the file that holds a mask, (H, W) uint8 class indices."""
     # Named by the pixels, not by the PNG bytes, which differ between versions of the compressor.
     digest = hashlib.sha256(f"{labels.shape[0]}x{labels.shape[1]}\n".encode() + labels.tobytes())
     return f"{digest.hexdigest()[:40]}.png"
+
+
+def is_mask_name(name: str) -> bool:
+    """Whether a file has a name as `mask_name` gives it, so that its content can be compared with it."""
+    return _MASK_NAME.fullmatch(name) is not None
