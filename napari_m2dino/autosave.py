@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_m2dino.background import BackgroundThread, send
 from napari_m2dino.errors import explain
-from napari_m2dino.postbox import DraftSave, Item, PostBox, Save, Withdrawal
+from napari_m2dino.postbox import DraftSave, Item, Key, PostBox, Save, Withdrawal
 
 if TYPE_CHECKING:
     from m2dino.data.store import Store
@@ -39,7 +40,9 @@ class Holdings:
 
 
 class Autosave(QObject):
-    """The writer thread and its post box.
+    """The writer thread and its post boxes: one for each dataset folder that was in use, written to that folder only.
+
+    What is answered of a folder is dropped where another one is in use by then.
 
     Signals
     -------
@@ -63,6 +66,7 @@ class Autosave(QObject):
     news = Signal(str, str, object)
     holdings = Signal(object)
     tasks = Signal(object)
+    _answered = Signal(object, str, object)
 
     def __init__(self, folder: Path, seat: str = "") -> None:
         super().__init__()
@@ -71,10 +75,10 @@ class Autosave(QObject):
         self.author = ""
         self._thread = BackgroundThread("m2dino saving")
         self._store: tuple[Path, Store] | None = None
-        self._box = PostBox()
-        self._written: set[int] = set()
-        self._known: dict[tuple[str, str], int] = {}
-        self._complained = False
+        self._boxes = {folder: PostBox(folder)}
+        self._written: dict[Path, set[int]] = {}
+        self._known: dict[tuple[Path, str, str], int] = {}
+        self._answered.connect(self._pass_on)
 
     @property
     def alive(self) -> bool:
@@ -83,13 +87,17 @@ class Autosave(QObject):
 
     @property
     def waiting(self) -> int:
-        """How many decisions are not on the disk yet."""
+        """How many decisions are not in the dataset folder yet."""
         return self._box.count(drafts=False)
 
     @property
     def unkept(self) -> int:
-        """How many decisions and drafts are not on the disk yet."""
-        return self._box.count(drafts=True)
+        """How many decisions and drafts are not on the disk yet, those for folders left included."""
+        return sum(box.count(drafts=True) for box in list(self._boxes.values()))
+
+    @property
+    def _box(self) -> PostBox:
+        return self._boxes[self.folder]
 
     def save(self, save: Save) -> None:
         """Queue a record; a later one of the same frame replaces it, and it ends the draft of the frame."""
@@ -104,36 +112,50 @@ class Autosave(QObject):
         self._post(Withdrawal(loop_id, task, frame))
 
     def _post(self, *items: Item) -> None:
+        box = self._box
         for item in items:
-            self._box.put(item)
-        self._thread.submit(self._flush)
+            box.put(item)
+        self._thread.submit(lambda: self._flush(box))
 
     def retry(self) -> None:
         """Try again what failed."""
         if self.unkept:
-            self._thread.submit(self._flush)
+            for box in self._boxes.values():
+                self._thread.submit(partial(self._flush, box))
 
     def ask_for_news(self, loop_id: str, task: Task) -> None:
         """Ask whether another window or person has decided on frames of a loop; the answer, if any, is `news`."""
-        self._thread.submit(lambda: self._ask(loop_id, task))
+        folder = self.folder
+        self._thread.submit(lambda: self._ask(folder, loop_id, task))
 
     def restore(self, loop_id: str, task: Task) -> None:
         """Ask for the saved records of a loop; the answer is `restored`."""
-        self._thread.submit(lambda: self._restore(loop_id, task))
+        folder = self.folder
+        self._thread.submit(lambda: self._restore(folder, loop_id, task))
 
     def count(self, task: Task) -> None:
         """Ask for what the folder holds; the answer is `holdings`."""
-        self._thread.submit(lambda: self._guarded(lambda: self._count(task), "counting the saved frames"))
+        folder = self.folder
+        self._thread.submit(lambda: self._guarded(lambda: self._count(folder, task), "counting the saved frames"))
 
     def after_all(self, then: Callable[[], None]) -> None:
         """Run `then` in the writer thread once everything queued before is done."""
         self._thread.submit(then)
 
-    def move_to(self, folder: Path) -> None:
-        """Use another dataset folder from now on; what waits is written to the new one."""
+    def move_to(self, folder: Path) -> set[Key]:
+        """Use another dataset folder from now on, and return the keys of the decisions that come along.
+
+        What waits still goes to the folder that it was made for. But where that one refuses it, another is chosen in
+        order to have it saved: then the decisions that wait come along.
+        """
+        left = self._box
+        self._boxes.setdefault(folder, PostBox(folder))
         self.folder = folder
-        self._complained = False
+        along = left.take_decisions() if left.refused and left is not self._box else []
+        for save in along:
+            self._box.put(save)
         self.retry()
+        return {save.key for save in along}
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Write what waits, end the thread, and return whether it ended in time."""
@@ -142,15 +164,16 @@ class Autosave(QObject):
         return self._thread.stop(timeout_s, finish=True)
 
     # -- in the thread -----------------------------------------------------------------------------------------------
-    def _open(self, create: bool = True) -> Store | None:
-        if self._store is None or self._store[0] != self.folder:
-            if not create and not self.folder.exists():
+    def _open(self, folder: Path, create: bool = True) -> Store | None:
+        if self._store is None or self._store[0] != folder:
+            if not create and not folder.exists():
                 return None  # looking must not leave an empty folder behind
             from m2dino.data.store import Store
 
             self._close()
-            self._store = (self.folder, Store.open(self.folder, create=True))
-            self._store[1].written = self._written
+            self._store = (folder, Store.open(folder, create=True))
+            # Every folder numbers its records by itself: number 3 of another one may be a colleague's.
+            self._store[1].written = self._written.setdefault(folder, set())
         return self._store[1]
 
     def _close(self) -> None:
@@ -165,34 +188,36 @@ class Autosave(QObject):
             self._store = None
             send(self, "failed", explain(error, doing))
 
-    def _flush(self) -> None:
-        while items := self._box.first():
+    def _flush(self, box: PostBox) -> None:
+        while items := box.first():
             try:
-                store = self._open()
+                store = self._open(box.folder)
                 assert store is not None
                 said = self._write(store, items)
             except (StoreError, OSError) as error:
                 self._store = None
-                if not self._complained:
-                    self._complained = True
+                if not box.refused:
+                    box.refused = True
                     send(self, "failed", f"Not saved yet: {explain(error, 'saving')}")
                 return
             except Exception as error:  # noqa: BLE001 - the boundary of the thread: trying again would change nothing
-                self._box.done(items)
+                box.done(items)
                 sentence = f"Not saved: {explain(error, 'saving')}"
                 if isinstance(items[0], Save):
-                    send(self, "refused", items[0].record, sentence)
+                    self._answer(box.folder, "refused", items[0].record, sentence)
                 else:
                     send(self, "failed", sentence)
                 continue
-            self._box.done(items)
-            if self._complained:
-                self._complained = False
-                send(self, "recovered")
+            box.done(items)
+            if box.refused:
+                box.refused = False
+                if not any(one.refused and one.count(drafts=True) for one in list(self._boxes.values())):
+                    send(self, "recovered")
             if said is not None:
                 send(self, "saved", said)
             if not isinstance(items[0], DraftSave):
-                self._guarded(lambda task=items[0].task: self._count(task), "counting the saved frames")  # type: ignore[misc]
+                count = partial(self._count, box.folder, items[0].task)
+                self._guarded(count, "counting the saved frames")
 
     def _write(self, store: Store, items: Sequence[Item]) -> Record | None:
         """Write what goes in one go; return the record, if it is one."""
@@ -206,38 +231,50 @@ class Autosave(QObject):
             store.keep_drafts(one.whole(self.seat, self.author) for one in items if isinstance(one, DraftSave))
         return None
 
-    def _restore(self, loop_id: str, task: Task) -> None:
+    def _restore(self, folder: Path, loop_id: str, task: Task) -> None:
         def work() -> None:
-            store = self._open(create=False)
-            self._known[loop_id, task.id] = 0 if store is None else store.last_number()
+            store = self._open(folder, create=False)
+            self._known[folder, loop_id, task.id] = 0 if store is None else store.last_number()
             records = [] if store is None else store.records(loop_id=loop_id, task_id=task.id)
-            send(self, "tasks", [] if store is None else list(store.tasks().values()))
-            send(self, "restored", loop_id, task.id, records)
-            send(self, "drafts", loop_id, task.id, [] if store is None else store.drafts(loop_id, task.id))
-            self._count(task)
+            self._answer(folder, "tasks", [] if store is None else list(store.tasks().values()))
+            self._answer(folder, "restored", loop_id, task.id, records)
+            drafts = [] if store is None else store.drafts(loop_id, task.id)
+            self._answer(folder, "drafts", loop_id, task.id, drafts)
+            self._count(folder, task)
 
         self._guarded(work, "reading the saved frames")
 
-    def _ask(self, loop_id: str, task: Task) -> None:
+    def _ask(self, folder: Path, loop_id: str, task: Task) -> None:
         def work() -> None:
-            store = self._open(create=False)
-            known = self._known.get((loop_id, task.id))
+            store = self._open(folder, create=False)
+            known = self._known.get((folder, loop_id, task.id))
             if store is None or known is None:
                 return
             if news := store.news(loop_id, task.id, known):
-                self._known[loop_id, task.id] = max(one.number for one in news)
-                send(self, "news", loop_id, task.id, news)
-                self._count(task)
+                self._known[folder, loop_id, task.id] = max(one.number for one in news)
+                self._answer(folder, "news", loop_id, task.id, news)
+                self._count(folder, task)
 
         # Whether the folder can be reached is said where something is to be saved, not every few seconds.
         with contextlib.suppress(StoreError, OSError):
             work()
 
-    def _count(self, task: Task) -> None:
-        store = self._open(create=False)
+    def _count(self, folder: Path, task: Task) -> None:
+        store = self._open(folder, create=False)
         if store is None:
-            send(self, "holdings", Holdings(self.folder, task.id, 0, 0, 0))
+            self._answer(folder, "holdings", Holdings(folder, task.id, 0, 0, 0))
             return
         counts = store.counts(task.id)
         training = counts.edited + counts.accepted
-        send(self, "holdings", Holdings(self.folder, task.id, training, counts.loops, counts.rejected))
+        self._answer(folder, "holdings", Holdings(folder, task.id, training, counts.loops, counts.rejected))
+
+    def _answer(self, folder: Path, signal: str, *values: object) -> None:
+        """Have a signal emitted in the GUI thread, if this folder is still the one in use there."""
+        send(self, "_answered", folder, signal, values)
+
+    # -- in the GUI thread -------------------------------------------------------------------------------------------
+    def _pass_on(self, folder: Path, signal: str, values: tuple[object, ...]) -> None:
+        if folder == self.folder:
+            getattr(self, signal).emit(*values)
+        elif signal == "refused":
+            self.failed.emit(values[-1])

@@ -39,11 +39,13 @@ class Carrying(QObject):
     -------
     changed : it has begun, got on or ended
     arrived : proposals were put on the current result
+    put : (ResultLayer, list of frames) that proposals were just put on, a part of what one press asks for
     acted : (ResultLayer, list of frames), at the end, all that one press of a button or key has put proposals on
     """
 
     changed = Signal()
     arrived = Signal()
+    put = Signal(object, object)
     acted = Signal(object, object)
 
     def __init__(self, desk: Desk) -> None:
@@ -58,6 +60,7 @@ class Carrying(QObject):
         self.errand.handed.connect(self._handfuls.take)
         self._put_on: dict[int, float] = {}
         self._spared: set[int] = set()
+        self._called_off = False
         self._trust = Trust()
 
     def close(self) -> None:
@@ -67,6 +70,11 @@ class Carrying(QObject):
 
     def cancel(self) -> None:
         """End what is under way; what has arrived stays."""
+        self.errand.cancel()
+
+    def call_off(self) -> None:
+        """End what is under way, for what it has put on frames is being undone: nothing more is put on any."""
+        self._called_off = True
         self.errand.cancel()
 
     def set_reach(self, frames: int) -> None:
@@ -83,7 +91,7 @@ class Carrying(QObject):
     def carry(self) -> None:
         """Carry what stands on the frame shown to its neighbours, as far as the tissue can be followed."""
         result, start = self.desk.result, self.desk.frame
-        if result is None or self.errand.running:
+        if result is None or self.errand.running or not self.desk.frame_is_seen():
             return
         try:
             value = result.value(start)
@@ -104,7 +112,7 @@ class Carrying(QObject):
     def fill(self, everywhere: bool = False) -> None:
         """Fill in between the decided frames around the frame shown; `everywhere`: between all of them."""
         result, frame = self.desk.result, self.desk.frame
-        if result is None or self.errand.running:
+        if result is None or self.errand.running or not (everywhere or self.desk.frame_is_seen()):
             return
         self.desk.show_result(result)
         gaps = gaps_at(None if everywhere else frame, result.session.states())
@@ -123,17 +131,22 @@ class Carrying(QObject):
 
     def _begin(self, result: ResultLayer, work: Work, doing: str) -> None:
         self._handfuls.begin(result)
-        self._put_on, self._spared = {}, set()
+        self._put_on, self._spared, self._called_off = {}, set(), False
         self.desk.tell(f"{doing[:1].upper()}{doing[1:]}…")
         self.errand.start(work, doing)
 
     # -- what arrives ------------------------------------------------------------------------------------------------
     def _put(self, result: ResultLayer, arrived: list[Prediction]) -> None:
+        if self._called_off:
+            return
         spared = {one.frame for one in arrived if not self._improves(result, one)}
         self._spared |= spared
         arrived = [one for one in arrived if one.frame not in spared]
         kept = propose(result, arrived)
-        self._put_on |= {one.frame: one.confidence for one in arrived if one.frame not in kept}
+        put = {one.frame: one.confidence for one in arrived if one.frame not in kept}
+        self._put_on |= put
+        if put:
+            self.put.emit(result, sorted(put))
         if result is self.desk.result:
             self.arrived.emit()
 
@@ -152,6 +165,8 @@ class Carrying(QObject):
 
     def _ended(self, ending: Ending) -> None:
         self._handfuls.flush()
+        if self._called_off:
+            return
         frames, notes = sorted(self._put_on), list(ending.result or [])
         if frames:
             self.acted.emit(self._handfuls.target, frames)

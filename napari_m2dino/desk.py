@@ -10,12 +10,13 @@ from m2dino.cine.loop import CineLoop
 from m2dino.data.cropping import Region, image_region
 from m2dino.errors import TaskError
 from m2dino.tasks import Task, builtin_tasks, load_tasks
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.checkpoints import Checkpoint
+from napari_m2dino.copied_layers import copies, copies_in_words, let_go
 from napari_m2dino.errors import Level, Message
 from napari_m2dino.loop_layer import loop_of
-from napari_m2dino.napari_compat import current_frame, go_to_frame
+from napari_m2dino.napari_compat import current_frame, frame_shown, go_to_frame
 from napari_m2dino.result_layers import KINDS, ResultLayer, result_of
 from napari_m2dino.session import LoopSession
 
@@ -50,6 +51,7 @@ class Desk(QObject):
     frame_changed = Signal(int)
     tasks_changed = Signal()
     checkpoint_changed = Signal()
+    layers_let_go = Signal()
     told = Signal(object)
 
     def __init__(self, viewer: Viewer) -> None:
@@ -66,6 +68,11 @@ class Desk(QObject):
         self._still = False
         self._task_of_loop: dict[str, str] = {}
         self._listening: list[tuple[Any, Callable[..., None]]] = []
+        # Not at once: a layer of our own is known to its result only after it has been added.
+        self._look_for_copies = QTimer(self)
+        self._look_for_copies.setSingleShot(True)
+        self._look_for_copies.setInterval(0)
+        self._look_for_copies.timeout.connect(self._let_go_of_copies)
         try:
             self.tasks = load_tasks()
         except TaskError as error:
@@ -76,14 +83,16 @@ class Desk(QObject):
 
     def open(self) -> None:
         """Start following the viewer."""
+        self._let_go_of_copies()
         for layer in self.viewer.layers:
             if result := result_of(layer):
                 self._results[(id(result.loop), result.task.id)] = result
         layers = self.viewer.layers
         self._listen(layers.selection.events.active, self._find_loop)
         self._listen(layers.events.inserted, self._find_loop)
+        self._listen(layers.events.inserted, self._inserted)
         self._listen(layers.events.removed, self._find_loop)
-        self._listen(self.viewer.dims.events.current_step, self._stepped)
+        self._listen(self.viewer.dims.events.point, self._stepped)
         self._find_loop()
         if self._late_message:
             self.told.emit(self._late_message)
@@ -93,6 +102,7 @@ class Desk(QObject):
         for emitter, callback in self._listening:
             emitter.disconnect(callback)
         self._listening.clear()
+        self._look_for_copies.stop()
 
     def tell(self, text: str, level: Level = "info") -> None:
         """Show a sentence in the message line."""
@@ -101,8 +111,23 @@ class Desk(QObject):
     # -- loop and frame ----------------------------------------------------------------------------------------------
     @property
     def frame(self) -> int:
-        """The frame shown, from 0."""
+        """The frame shown, from 0; where none of the loop's is, the first or last of them."""
         return current_frame(self.viewer, len(self.loop)) if self.loop else 0
+
+    @property
+    def past_the_end(self) -> bool:
+        """Whether the slider, as long as the longest layer, stands where the loop has no frame and none is seen."""
+        return self.loop is not None and not 0 <= frame_shown(self.viewer.dims) < len(self.loop)
+
+    def frame_is_seen(self) -> bool:
+        """Return whether a frame of the loop is seen, and say so where none is: nothing is decided on unseen."""
+        if self.loop is None or not self.past_the_end:
+            return True
+        self.tell(
+            f"The slider stands on frame {frame_shown(self.viewer.dims)}, and this loop has the frames 0 to "
+            f"{len(self.loop) - 1}: go back to one of them first."
+        )
+        return False
 
     def go_to(self, frame: int) -> None:
         """Show another frame."""
@@ -160,6 +185,19 @@ class Desk(QObject):
             # The slider is as long as the longest loop: past the end of this one there is nothing to see.
             go_to_frame(self.viewer, current_frame(self.viewer, len(loop)))
         self.viewer.reset_view()
+
+    def _inserted(self, _event: object = None) -> None:
+        self._look_for_copies.start()
+
+    def _let_go_of_copies(self) -> None:
+        """Let go of the copies that napari has made of our layers, and say so: nothing hears what is drawn on them."""
+        found = copies(self.viewer.layers)
+        if not found:
+            return
+        lost = any((result := result_of(layer)) and not result.is_shown(self.viewer) for layer in found)
+        let_go(found)
+        self.layers_let_go.emit()
+        self.tell(copies_in_words([layer.name for layer in found], lost), "warning")
 
     def _stepped(self, _event: object = None) -> None:
         if self.loop is not None:
@@ -228,6 +266,10 @@ class Desk(QObject):
             for result in self._results.values()
             if (result.loop.identity, result.task.id) == (loop_id, task_id) and self.shows(result.loop)
         ]
+
+    def results(self) -> list[ResultLayer]:
+        """Return the values of every task on every loop worked on so far."""
+        return list(self._results.values())
 
     def tasks_of(self, loop: CineLoop) -> list[str]:
         """Return the ids of the tasks worked on with a loop, in order of first use."""

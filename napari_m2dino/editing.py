@@ -37,6 +37,8 @@ class Editing:
         self._clean(largest_component, "Each class on frame {frame} is in one piece already.")
 
     def _clean(self, clean: Clean, unchanged: str) -> None:
+        if not self.desk.frame_is_seen():
+            return
         result, frame = self.desk.result, self.desk.frame
         value = self._value(result, frame)
         if result is None or not isinstance(value, Mask) or is_blank(value):
@@ -53,7 +55,7 @@ class Editing:
         """Put the label of the frame before (-1) or after (+1) on the frame shown, in place of what stands there."""
         result, frame = self.desk.result, self.desk.frame
         other = frame + step
-        if result is None:
+        if result is None or not self.desk.frame_is_seen():
             return
         if not 0 <= other < len(result.loop):
             self.desk.tell(f"There is no frame {'before' if step < 0 else 'after'} this one.")
@@ -79,6 +81,8 @@ class Editing:
         result, frame = self.desk.result, self.desk.frame
         if not isinstance(result, KeypointLayer) or not result.is_shown(self.desk.viewer):
             self.desk.tell("Only measurement points can be marked as not visible: choose such a task and place them.")
+            return
+        if not self.desk.frame_is_seen():
             return
         try:
             # napari selects the point just placed: while placing, one outside the image or the next one is meant.

@@ -106,14 +106,20 @@ class Hearing(QObject):
     def _put_back(self, result: ResultLayer, records: list[Record]) -> None:
         session = result.session
         fresh = [r for r in records if r.frame < len(result.loop) and not session.is_decided(r.frame)]
-        # Frames changed since the question was asked are the person's newer word.
-        fresh = [r for r in fresh if r.frame not in session.unsaved()]
+        # What is drawn on a frame stays on it: it was drawn since the question was asked, or for another folder.
+        drawn = session.contents()
+        fresh = [r for r in fresh if r.frame in drawn or r.frame not in session.unsaved()]
         if not fresh:
             return
         for record in fresh:
             session.settle(record)
-        self._show(result, [record.frame for record in fresh])
-        self.desk.tell(f"{len(fresh)} frames of this loop were reviewed before: their labels are back.")
+            if (content := drawn.get(record.frame)) is not None:
+                session.keep(record.frame, content)
+                session.mark_changed(record.frame)
+        self.ledger.know(result, [record.frame for record in fresh])
+        if back := [record.frame for record in fresh if record.frame not in drawn]:
+            self._show(result, back)
+            self.desk.tell(f"{len(back)} frames of this loop were reviewed before: their labels are back.")
 
     def _drafts(self, loop_id: str, task_id: str, drafts: list[Draft]) -> None:
         mine = [draft for draft in drafts if draft.seat == self.autosave.seat]
@@ -145,7 +151,7 @@ class Hearing(QObject):
                 taken.append(frame)
                 drawn.append(frame)
         if taken:
-            self.ledger.begin(result)
+            self.ledger.begin(result, [draft.frame for draft in drafts])
             self._show(result, taken)
         return drawn
 

@@ -8,6 +8,7 @@ undoing goes back to the newest proposal and not to an old model's. See docs/dec
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -91,6 +92,22 @@ class History(Generic[Place]):
         self._undone.clear()
         self._done.append(step)
         self._size += step.size
+        self._keep_to_budget()
+
+    def replace(self, step: Step[Place], by: Step[Place]) -> bool:
+        """Put a step that has grown in the place of the one it was; return whether that is among those done.
+
+        It stays before what was done since, and that can still be done again if it is undone.
+        """
+        place = next((at for at, one in enumerate(self._done) if one is step), None)
+        if place is None:
+            return False
+        self._done[place] = by
+        self._size += by.size - step.size
+        self._keep_to_budget()
+        return True
+
+    def _keep_to_budget(self) -> None:
         while self._size > self._budget and len(self._done) > 1:
             self._size -= self._done.popleft().size
 
@@ -129,6 +146,15 @@ def target(change: Change, now: Standing) -> Standing:
         before.decision if now.decision is after.decision else now.decision,
         now.proposal if same_proposal else before.proposal,
     )
+
+
+def joined(first: Iterable[Change], second: Iterable[Change]) -> tuple[Change, ...]:
+    """Return the changes of one step after those of another as those of a single step, in the order of the frames."""
+    changes = {change.frame: change for change in first}
+    for change in second:
+        before = changes[change.frame].before if change.frame in changes else change.before
+        changes[change.frame] = Change(change.frame, before, change.after)
+    return tuple(changes[frame] for frame in sorted(changes))
 
 
 def by_model(standing: Standing) -> bool:

@@ -30,8 +30,12 @@ class KeyBinder:
         keys.changed.connect(self._bind_anew)
 
     def refresh(self, _event: object = None) -> None:
-        """Bind the keys on whatever does not have them yet."""
-        for provider in self._providers():
+        """Bind the keys on whatever does not have them yet, and take them off what is ours no more."""
+        providers = list(self._providers())
+        ours = {id(provider) for provider in providers}
+        _unbind(one for one in self._bound if id(one[0]) not in ours)
+        self._bound = [one for one in self._bound if id(one[0]) in ours]
+        for provider in providers:
             if any(provider is one for one, _ in self._bound):
                 continue
             bound = {key: self._actions[name] for name, key in self.keys.all().items() if key}
@@ -41,14 +45,18 @@ class KeyBinder:
 
     def close(self) -> None:
         """Take our keys off again; safe to call twice."""
-        for provider, keys in self._bound:
-            for key in keys:
-                provider.bind_key(key, None)
+        _unbind(self._bound)
         self._bound.clear()
 
     def _bind_anew(self) -> None:
         self.close()
         self.refresh()
+
+
+def _unbind(bound: Iterable[tuple[Any, list[str]]]) -> None:
+    for provider, keys in bound:
+        for key in keys:
+            provider.bind_key(key, None)
 
 
 def pressing(action: Callable[[], None]) -> Callable[[Any], None]:

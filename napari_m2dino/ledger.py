@@ -6,7 +6,7 @@ a key, a bulk action and a tool added later are all undone and saved the same wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from weakref import WeakKeyDictionary
 
 from m2dino.data.drafts import Content
@@ -14,8 +14,8 @@ from m2dino.errors import UsageError
 
 from napari_m2dino.autosave import Autosave
 from napari_m2dino.desk import Desk
-from napari_m2dino.history import Change, History, Step, of_machine, same, target
-from napari_m2dino.postbox import DraftSave, Save
+from napari_m2dino.history import Change, History, Step, joined, of_machine, same, target
+from napari_m2dino.postbox import DraftSave, Key, Save
 from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.session import LoopSession, Standing
 from napari_m2dino.words import step_in_words
@@ -51,8 +51,13 @@ class Ledger:
         except UsageError:
             return None  # a layer of another size: what was drawn before stays as it was known
 
-    def enter(self, result: ResultLayer, frames: Iterable[int], words: str = "") -> Step[ResultLayer] | None:
-        """Enter whatever has changed on these frames; return the step of the history, if it was a person's doing."""
+    def enter(
+        self, result: ResultLayer, frames: Iterable[int], words: str = "", onto: Step[ResultLayer] | None = None
+    ) -> Step[ResultLayer] | None:
+        """Enter whatever has changed on these frames; return the step of the history, if it was a person's doing.
+
+        `onto` is the step that it belongs to, if that was begun before: both become one.
+        """
         stood = self._stood.setdefault(result.session, {})
         changes = []
         for frame in sorted(set(frames)):
@@ -61,20 +66,64 @@ class Ledger:
                 changes.append(Change(frame, before, after))
                 stood[frame] = after
         own = tuple(change for change in changes if not of_machine(change))
-        step = Step(result, words or step_in_words(result.task, own), own) if own else None
-        if step is not None:
-            self.history.add(step)
+        step = self._step(result, own, words, onto) if own else None
         self._keep(result, changes, begin=step is not None)
         return step
 
+    def _step(
+        self, result: ResultLayer, changes: tuple[Change, ...], words: str, onto: Step[ResultLayer] | None
+    ) -> Step[ResultLayer]:
+        if onto is not None and onto.place is result:
+            whole = joined(onto.changes, changes)
+            grown = Step(result, words or step_in_words(result.task, whole), whole)
+            if self.history.replace(onto, grown):
+                return grown
+        step = Step(result, words or step_in_words(result.task, changes), changes)
+        self.history.add(step)
+        return step
+
+    def meet(self, result: ResultLayer) -> None:
+        """Take what stands on a loop as the starting point, where this dock has had nothing to do with it yet.
+
+        A session lives as long as its layer, longer than a dock: what was done before is no step of this one's history.
+        """
+        session = result.session
+        if session in self._stood:
+            return
+        stood = self._stood[session] = {frame: session.standing(frame) for frame in range(len(result.loop))}
+        if any(one.content is not None or one.decision is not None for one in stood.values()):
+            self.begin(result)
+
     def know(self, result: ResultLayer, frames: Iterable[int]) -> None:
         """Take what stands on these frames as known: it has come from the disk, and is nobody's doing now."""
-        stood = self._stood.setdefault(result.session, {})
-        stood.update({frame: result.session.standing(frame) for frame in frames})
+        self.meet(result)
+        self._stood[result.session].update({frame: result.session.standing(frame) for frame in frames})
 
-    def begin(self, result: ResultLayer) -> None:
-        """Keep undecided work on this loop and task from now on."""
-        self._begun.add(result.session)
+    def begin(self, result: ResultLayer, kept: Collection[int] = ()) -> None:
+        """Keep undecided work on this loop and task from now on; that on the frames `kept` is on the disk already."""
+        if result.session not in self._begun:
+            self._begun.add(result.session)
+            self._post(result, _undecided(result) - set(kept))
+
+    def move(self, results: Iterable[ResultLayer], along: Collection[Key]) -> bool:
+        """Begin anew, for another dataset folder is in use; return whether decisions are left behind.
+
+        Nothing is withdrawn: the decisions stay in the folder left, but for those `along`, which are on their way to
+        the new one. The history goes, for to undo its steps would change in the new folder what was done in the old.
+        """
+        self.history = History()
+        self._begun.clear()
+        left = False
+        for result in results:
+            session, here = result.session, ("record", result.loop.identity, result.task.id)
+            frames = session.forget_decisions([key[-1] for key in along if key[:-1] == here])
+            self._stood[session] = {frame: session.standing(frame) for frame in range(len(result.loop))}
+            if frames and result.is_shown(self.desk.viewer):
+                put_back(result, frames)
+            # The proposals follow with the first thing done: written now, they would end drafts that the folder holds.
+            self._post(result, session.contents())
+            left = left or bool(frames)
+        return left
 
     # -- back and forth ----------------------------------------------------------------------------------------------
     def undo(self) -> str:
@@ -112,8 +161,8 @@ class Ledger:
         self.desk.show_result(result)
         if result.is_shown(self.desk.viewer):
             put_back(result, frames)
-        if self.desk.frame not in frames:
-            self.desk.go_to(frames[0])
+        # The frame shown, too: past the end of the loop none is, though one counts as shown.
+        self.desk.go_to(self.desk.frame if self.desk.frame in frames else frames[0])
 
     def _decide(self, result: ResultLayer, frame: int) -> None:
         """See to it that the dataset holds the decision that now holds, or none."""
@@ -141,10 +190,20 @@ class Ledger:
         wanted = {one.frame for one in changes if not _just_decided(one)}
         if begin and session not in self._begun:
             self._begun.add(session)
-            proposed = (frame for frame in range(len(result.loop)) if session.is_proposed(frame))
-            wanted.update(frame for frame in proposed if not session.is_decided(frame))
-        if wanted and session in self._begun:
-            self.autosave.keep([_draft(result, frame) for frame in sorted(wanted)])
+            wanted |= _undecided(result)
+        if session in self._begun:
+            self._post(result, wanted)
+
+    def _post(self, result: ResultLayer, frames: Iterable[int]) -> None:
+        if drafts := [_draft(result, frame) for frame in sorted(frames)]:
+            self.autosave.keep(drafts)
+
+
+def _undecided(result: ResultLayer) -> set[int]:
+    """Return the frames with something proposed or drawn that nobody has decided on."""
+    session = result.session
+    proposed = {frame for frame in range(len(result.loop)) if session.is_proposed(frame)}
+    return {frame for frame in proposed if not session.is_decided(frame)} | session.contents().keys()
 
 
 def _just_decided(change: Change) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari.components import Dims
     from napari.layers import Labels, Layer
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QWidget
@@ -38,17 +39,38 @@ def measure_anew(layer: Layer) -> None:
     layer.events.scale()
 
 
+def time_axis(dims: Dims) -> int:
+    """Return which of the viewer's axes is the time of loops: that before y and x; below 0 where there is none.
+
+    Layers with more axes than a loop put theirs before it.
+    """
+    return int(dims.ndim) - 3
+
+
+def frame_shown(dims: Dims) -> int:
+    """Return the frame that the viewer's slider stands on, whether or not a loop has it; 0 where there is no slider.
+
+    Not from napari's `current_step`, which counts in the smallest spacing of all layers from the least place of any. A
+    loop's own layers begin at 0 and are 1 apart (`loop_layer.geometry`), whatever layers of others are there.
+    """
+    axis = time_axis(dims)
+    return round(float(dims.point[axis])) if axis >= 0 else 0
+
+
 def current_frame(viewer: Viewer, frames: int) -> int:
-    """Return the frame that the viewer's first slider shows, within a loop of `frames`; 0 where there is no slider."""
-    if viewer.dims.ndim < 3:
-        return 0
-    return min(max(int(viewer.dims.current_step[0]), 0), max(frames - 1, 0))
+    """Return the frame that the viewer shows, within a loop of `frames`: past its ends, the first or last."""
+    return min(max(frame_shown(viewer.dims), 0), max(frames - 1, 0))
 
 
 def go_to_frame(viewer: Viewer, frame: int) -> None:
-    """Move the viewer's first slider."""
-    if viewer.dims.ndim >= 3:
-        viewer.dims.set_current_step(0, frame)
+    """Move the viewer's slider of time."""
+    axis = time_axis(viewer.dims)
+    if axis < 0:
+        return
+    viewer.dims.set_point(axis, frame)
+    if frame_shown(viewer.dims) != frame:
+        # Its steps need not meet the frames, where a layer begins between two: the first time it goes to the nearest.
+        viewer.dims.set_point(axis, frame)
 
 
 def text_overlay(viewer: Viewer) -> Any:
@@ -149,7 +171,7 @@ def remove_soon(viewer: Viewer, layer: Any) -> None:
 
 
 def frame_sliders(window: QWidget) -> list[Any]:
-    """Return the first axis' slider of each row of sliders in a napari window; each has `fps`, frames a second.
+    """Return the slider of time of each row of sliders in a napari window; each has `fps`, frames a second.
 
     The playback rate is in no public interface but that of the settings on the disk, which are not ours to change.
     """
@@ -157,7 +179,7 @@ def frame_sliders(window: QWidget) -> list[Any]:
         from napari._qt.widgets.qt_dims_slider import QtDimSliderWidget
     except ImportError:  # a later napari: playback keeps the rate of the settings
         return []
-    return [slider for slider in window.findChildren(QtDimSliderWidget) if slider.axis == 0]
+    return [slider for slider in window.findChildren(QtDimSliderWidget) if slider.axis == time_axis(slider.dims)]
 
 
 def unclip_frame_numbers(window: QWidget) -> None:

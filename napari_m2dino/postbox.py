@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from m2dino.cine.loop import CineLoop
 from m2dino.data.drafts import Content, Draft
@@ -67,9 +68,20 @@ Item = Save | Withdrawal | DraftSave
 
 
 class PostBox:
-    """Items in the order in which they are to be written; a later one on the same frame replaces the earlier."""
+    """Items for one dataset folder, in the order in which they are to be written.
 
-    def __init__(self) -> None:
+    A later one on the same frame replaces the earlier.
+
+    Attributes
+    ----------
+    folder : Path
+    refused : bool
+        Whether the folder would not take what was to be written to it last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.refused = False
         self._lock = threading.Lock()
         self._items: OrderedDict[Key, Item] = OrderedDict()
 
@@ -97,6 +109,17 @@ class PostBox:
             for item in items:
                 if self._items.get(item.key) is item:
                     del self._items[item.key]
+
+    def take_decisions(self) -> list[Save]:
+        """Take the decisions out, to be written elsewhere.
+
+        What is to be withdrawn stays, for that is of this folder's own, and so do the drafts.
+        """
+        with self._lock:
+            taken = [item for item in self._items.values() if isinstance(item, Save)]
+            for item in taken:
+                del self._items[item.key]
+            return taken
 
     def count(self, drafts: bool) -> int:
         """Return how many decisions wait, and with `drafts` also how much undecided work."""

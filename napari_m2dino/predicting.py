@@ -68,7 +68,8 @@ class Predicting(QObject):
 
     def this_frame(self) -> None:
         """Predict the frame shown, in place of what was carried there, too."""
-        self._start((self.desk.frame,))
+        if self.desk.frame_is_seen():
+            self._start((self.desk.frame,))
 
     def all_frames(self) -> None:
         """Predict the whole loop, beginning with the frame shown.

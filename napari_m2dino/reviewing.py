@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2dino.data.records import Record
@@ -13,8 +14,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_m2dino.autosave import Autosave, Holdings
 from napari_m2dino.desk import Desk
 from napari_m2dino.hearing import Hearing
+from napari_m2dino.history import Step
 from napari_m2dino.ledger import Ledger
 from napari_m2dino.loop_array import LoopArray
+from napari_m2dino.places import short
 from napari_m2dino.postbox import Save
 from napari_m2dino.queueing import ReviewQueue
 from napari_m2dino.result_layers import ResultLayer
@@ -35,9 +38,11 @@ class Reviewing(QObject):
     Signals
     -------
     changed : a state, the frame shown, or what is saved may have changed
+    press_undone : what one press was still putting proposals on is being undone
     """
 
     changed = Signal()
+    press_undone = Signal()
 
     def __init__(self, desk: Desk, autosave: Autosave) -> None:
         super().__init__()
@@ -52,6 +57,7 @@ class Reviewing(QObject):
         self._shown = -1
         self._touched_frames: set[int] = set()
         self._looking = False
+        self._press: Step[ResultLayer] | None = None
         self._look_soon = QTimer(self)
         self._look_soon.setSingleShot(True)
         self._look_soon.setInterval(LOOK_DELAY_MS)
@@ -118,6 +124,7 @@ class Reviewing(QObject):
             self._result.session.changed.connect(self._stirred)
             self._shown = self.desk.frame
             self._result.session.watch(self._shown)
+            self.ledger.meet(self._result)
             self.ledger.enter(self._result, range(len(self._result.loop)))  # what came while it was not on the desk
             self.autosave.restore(self._result.loop.identity, self._result.task)
         self.changed.emit()
@@ -142,12 +149,42 @@ class Reviewing(QObject):
             self._touched_frames.add(max(frame, 0))
             self._look_soon.start()
 
+    # -- one press, many frames --------------------------------------------------------------------------------------
+    def enter_put(self, result: ResultLayer, frames: Sequence[int]) -> None:
+        """Enter what one press has just put on some frames: whatever it puts on others later is of the same step.
+
+        At once, and not with the next look at them: what a person draws there meanwhile is a step of its own.
+        """
+        self._press = self.ledger.enter(result, frames, onto=self._press) or self._press
+
+    def end_press(self) -> None:
+        """Begin another step with what is put on frames next."""
+        self._press = None
+
+    # -- another folder ----------------------------------------------------------------------------------------------
+    def move_to(self, folder: Path) -> None:
+        """Save to another dataset folder from now on: its decisions are shown, and undecided work comes along."""
+        self._enter()
+        left, results = self.autosave.folder, self.desk.results()
+        along = self.autosave.move_to(folder)
+        if folder != left:
+            self.heard.holdings = None
+            behind = self.ledger.move(results, along)
+            stays = f" What you decided on before stays in {short(left)}." if behind else ""
+            self.desk.tell(f"Frames you accept are saved in {short(folder)} from now on.{stays}")
+        asked = {(one.loop.identity, one.task.id): one.task for one in results if self.desk.shows(one.loop)}
+        for (loop_id, _), task in asked.items():
+            self.autosave.restore(loop_id, task)
+        self.changed.emit()
+
     # -- deciding ----------------------------------------------------------------------------------------------------
     def accept(self) -> None:
         """Accept what stands on the frame shown, and save it."""
         result, frame = self._result, self._shown
         if result is None:
             self.desk.tell("Nothing to accept: open a loop and choose a task first.", "warning")
+            return
+        if not self.desk.frame_is_seen():
             return
         self._enter()
         try:
@@ -203,6 +240,8 @@ class Reviewing(QObject):
         if result is None:
             self.desk.tell("Nothing to reject: open a loop and choose a task first.", "warning")
             return
+        if not self.desk.frame_is_seen():
+            return
         self._enter()
         try:
             left = result.value(frame)
@@ -213,6 +252,9 @@ class Reviewing(QObject):
     def undo(self) -> None:
         """Take back the last thing done, whatever it was, and show where."""
         self._enter()
+        if self._press is not None and self.ledger.history.next_undo is self._press:
+            self.end_press()
+            self.press_undone.emit()
         self.desk.tell(self.ledger.undo())
         self.changed.emit()
 
@@ -225,13 +267,13 @@ class Reviewing(QObject):
     def take_back(self) -> None:
         """Undo the decision on the frame shown, or a change not yet saved: the model's proposal is put back."""
         result, frame = self._result, self._shown
-        if result is None:
+        if result is None or not self.desk.frame_is_seen():
             return
         self._enter()
         decided = result.session.is_decided(frame)
         if decided and frame in result.session.unsaved():
-            value: Value | None = result.session.saved_value(frame)
-            result.write({frame: value})
+            # Of a rejected frame no value is saved: it stands as it was rejected.
+            result.write({frame: result.session.base(frame)})
             self.desk.tell(f"Frame {frame}: back to what was saved.")
         else:
             proposal = result.session.take_back(frame)
@@ -263,7 +305,7 @@ class Reviewing(QObject):
 
     def choose_class(self, index: int) -> None:
         """Take a person's choice of class for the frame shown."""
-        if isinstance(self._result, ClassResult):
+        if isinstance(self._result, ClassResult) and self.desk.frame_is_seen():
             self._result.choose(self._shown, index)
             self.look()
 

@@ -7,7 +7,7 @@ an argument. So "edited" is never a flag that could go stale: it is the outcome 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -331,6 +331,18 @@ class LoopSession:
         self._set_aside(frame)
         self.changed.emit(frame)
         return self.proposal(frame)
+
+    def forget_decisions(self, but: Collection[int] = ()) -> list[int]:
+        """Forget the decisions, but those on some frames, and return on which frames there was one.
+
+        What is proposed stays, and so does what is drawn and not decided on.
+        """
+        frames = sorted(self._decisions.keys() - set(but))
+        for frame in frames:
+            del self._decisions[frame]
+        if frames:
+            self.changed.emit(-1)
+        return frames
 
     # -- standings ---------------------------------------------------------------------------------------------------
     def keep(self, frame: int, content: Content) -> None:

@@ -64,6 +64,9 @@ class Workshop(QObject):
         self.predicting = Predicting(self.desk, self.jobs)
         self.reviewing = Reviewing(self.desk, self.autosave)
         self.hand = HandTools(self.desk, lambda: self.autosave.folder, self.reviewing.choose_class)
+        self.hand.carrying.put.connect(self.reviewing.enter_put)
+        self.hand.carrying.acted.connect(self.reviewing.end_press)
+        self.reviewing.press_undone.connect(self.hand.carrying.call_off)
         self.foresight = Foresight(self.desk, self.reviewing, self.autosave)
         self.promoting = Promoting(self.desk, self.files, lambda: self.autosave.folder)
         self.improving = Improving(
@@ -173,9 +176,7 @@ class Workshop(QObject):
     def move_dataset(self, folder: Path) -> None:
         """Save to another dataset folder from now on."""
         remember_dataset_folder(folder)
-        self.autosave.move_to(folder)
-        if self.desk.result is not None:
-            self.autosave.restore(self.desk.result.loop.identity, self.desk.result.task)
+        self.reviewing.move_to(folder)
         self._look_for_checkpoints()
 
     def _look_for_checkpoints(self, prefer: Path | None = None, then: str = "", *, apply: bool = False) -> None:

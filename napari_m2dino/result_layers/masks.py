@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_m2dino.contents import content_of_labels, labels_of_content
 from napari_m2dino.layers import labels_from_mask, labels_in_words, mask_from_labels
-from napari_m2dino.napari_compat import forget_undo
+from napari_m2dino.napari_compat import forget_undo, frame_shown
 from napari_m2dino.result_layers.base import ResultLayer
 from napari_m2dino.result_layers.colours import NOT_A_CLASS, colour
 
@@ -99,14 +99,11 @@ class MaskLayer(ResultLayer):
         self.noted.emit(f"{self.task.title} has only {labels_in_words(self.task)}: label {chosen} cannot be painted.")
 
     def _painted(self, event: Any) -> None:
-        frame = self._frame_shown()
+        frame = frame_shown(self._dims)
         several = self.layer is not None and self.layer.n_edit_dimensions != 2
         self._undoable.add(-1 if several else frame)
         for touched in painted_frames(getattr(event, "value", ())) if several else (frame,):
             self._notice(touched)
-
-    def _frame_shown(self) -> int:
-        return int(self._dims.current_step[0])
 
     def _write(self, values: Mapping[int, Value | None]) -> None:
         assert self.layer is not None
@@ -117,7 +114,7 @@ class MaskLayer(ResultLayer):
         for frame, value in values.items():
             assert value is None or isinstance(value, Mask)
             self.layer.data[frame] = 0 if value is None else labels_from_mask(value)
-        if self._frame_shown() in values:
+        if frame_shown(self._dims) in values:
             self.layer.refresh()
 
     def _put(self, contents: Mapping[int, Content]) -> None:
@@ -125,7 +122,7 @@ class MaskLayer(ResultLayer):
         assert self.layer is not None
         for frame, content in contents.items():
             self.layer.data[frame] = labels_of_content(content)
-        if self._frame_shown() in contents:
+        if frame_shown(self._dims) in contents:
             self.layer.refresh()
 
 

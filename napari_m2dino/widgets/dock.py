@@ -82,6 +82,7 @@ class M2DinoDock(QWidget):
         workshop.hand.exchange.arrived.connect(workshop.reviewing.changed)
         desk.told.connect(self._tell)
         desk.session_changed.connect(self.binder.refresh)
+        desk.layers_let_go.connect(self.binder.refresh)
         desk.session_changed.connect(self._say_what_to_press)
         workshop.predicting.arrived.connect(self._show_overlay)
         workshop.reviewing.changed.connect(self._show_overlay)

@@ -72,7 +72,7 @@ class LabelChips(QWidget):
 
     def _pick_point(self, result: ResultLayer | None, name: str) -> None:
         """Select a point that is placed, bring back one that is hidden, or place a missing one next."""
-        if not isinstance(result, KeypointLayer) or result.layer is None:
+        if not isinstance(result, KeypointLayer) or result.layer is None or not self.desk.frame_is_seen():
             return
         frame = self.desk.frame
         if name in result.placed(frame):

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ import numpy as np
 import pytest
 from m2dino.data.store import Store
 from m2dino.data.store_schema import DATABASE
+from napari._app_model import get_app_model
+from napari.layers import Image
 from pydicom.examples import get_path
 from qtpy.QtWidgets import QFileDialog
 
 from napari_m2dino.errors import Message
+from napari_m2dino.loop_layer import loop_of
+from napari_m2dino.napari_compat import frame_sliders
+from napari_m2dino.result_layers import result_of
 from napari_m2dino.session import FrameState
 from napari_m2dino.widgets.dock import M2DinoDock
 from tests.broken_checkpoints import KINDS, broken
@@ -121,6 +127,38 @@ def test_a_folder_of_a_newer_version_is_left_alone_and_another_can_be_chosen(
     with Store.open(tmp_path / "another") as store:
         assert [record.frame for record in store.records()] == [3]
     assert database.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on file sizes to set")
+def test_what_a_full_disk_kept_from_being_taken_back_is_not_taken_back_in_another_folder(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path, tmp_path: Path
+) -> None:
+    dock, desk, autosave = echo_dock, echo_dock.workshop.desk, echo_dock.workshop.autosave
+    dock.review.moves_on.setChecked(False)
+    hand.predict_all(dock)
+    desk.go_to(3)
+    hand.click(dock.review.accept)
+    hand.all_saved(dock)
+    with Store.open(dataset) as store:
+        theirs = replace(store.records()[0], author="Ann")
+    with Store.open(tmp_path / "another", create=True) as store:
+        store.save(theirs, desk.loop[3], desk.task)
+    told = told_by(dock)
+    with full_disk():
+        hand.click(dock.review.take_back)
+        desk.go_to(5)
+        hand.click(dock.review.accept)
+        hand.qtbot.waitUntil(lambda: any("Not saved yet" in one.text for one in told), timeout=10_000)
+        assert autosave.waiting == 2
+    dock.workshop.move_dataset(tmp_path / "another")
+    hand.all_saved(dock)
+    assert autosave.unkept == 0
+    assert desk.session.state(3) is FrameState.ACCEPTED, "as Ann has it"
+    assert desk.session.state(5) is FrameState.ACCEPTED
+    with Store.open(tmp_path / "another") as store:
+        assert [(record.frame, record.author) for record in store.records()] == [(3, "Ann"), (5, "")]
+    with Store.open(dataset) as store:
+        assert store.records() == []
 
 
 def test_labels_of_no_class_and_arrays_of_another_shape_are_named_and_never_saved(
@@ -232,6 +270,111 @@ def test_a_labels_layer_of_the_persons_own_is_let_be(
         (record,) = store.records()
         assert record.frame == before
         assert record.value.labels.shape == (desk.loop.height, desk.loop.width)
+
+
+def test_what_is_decided_on_is_the_frame_shown_whatever_else_the_viewer_shows(echo_dock: M2DinoDock, hand: Any) -> None:
+    dock, desk, viewer = echo_dock, echo_dock.workshop.desk, echo_dock.viewer
+    dock.review.moves_on.setChecked(False)
+    hand.predict_all(dock)
+    image, masks, size = desk.loop_layer(), desk.result.layer, (desk.loop.height, desk.loop.width)
+
+    def stands_on(frame: int) -> None:
+        assert np.array_equal(image._slice.image.view, desk.loop[frame]), f"{name}: frame {frame} is not shown"
+        assert desk.frame == frame, name
+        assert dock.review.frame.text().startswith(f"Frame {frame} "), name
+
+    cases: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+        "half a frame apart": ((60, *size), {"scale": (0.5, 1, 1)}),
+        "from before the first frame": ((20, *size), {"translate": (-5, 0, 0)}),
+        "between two frames": ((20, *size), {"translate": (-4.5, 0, 0)}),
+        "with an axis more": ((3, 30, *size), {}),
+    }
+    for number, (name, (shape, options)) in enumerate(cases.items()):
+        first = 3 + 6 * number
+        desk.go_to(first)
+        theirs = viewer.add_image(np.zeros(shape, np.uint8), name=name, visible=False, **options)
+        viewer.layers.selection.active = masks
+        stands_on(desk.frame)  # between two frames, napari goes to the next step of its slider
+        desk.go_to(first)
+        stands_on(first)
+        hand.click(dock.review.accept)
+        assert desk.session.is_decided(first), name
+        desk.go_to(first + 1)
+        stands_on(first + 1)
+        hand.click(dock.review.reject)
+        assert desk.session.state(first + 1) is FrameState.REJECTED, name
+        viewer.dims.set_point(viewer.dims.ndim - 3, first + 3)  # a person moves the slider
+        assert first + 2 <= desk.frame <= first + 4, name
+        stands_on(desk.frame)
+        hand.paint(dock, desk.frame, 60, 80, 1 - masks.data[desk.frame, 60, 80])
+        assert desk.session.unsaved() == [desk.frame], f"{name}: the frame painted on is the one shown"
+        hand.click(dock.review.take_back)
+        sliders = frame_sliders(viewer.window._qt_window)
+        assert [slider.axis for slider in sliders] == [viewer.dims.ndim - 3], f"{name}: the one that plays the loop"
+        viewer.layers.remove(theirs)
+    decided = {frame for frame in range(30) if desk.session.is_decided(frame)}
+    assert decided == {3, 4, 9, 10, 15, 16, 21, 22}
+
+
+@pytest.mark.parametrize("command", ["duplicate", "convert_to_image"])
+def test_a_copy_that_napari_makes_of_a_result_layer_is_a_layer_of_the_persons_own(
+    echo_dock: M2DinoDock, hand: Any, command: str
+) -> None:
+    dock, desk, viewer = echo_dock, echo_dock.workshop.desk, echo_dock.viewer
+    dock.review.moves_on.setChecked(False)
+    hand.click(dock.review.new_label)
+    hand.paint(dock, 5, 60, 60)
+    ours = desk.result.layer
+    painted = ours.data[5].copy()
+    known = list(viewer.layers)
+    assert viewer.layers.selection.active is ours
+    told = told_by(dock)
+    get_app_model().commands.execute_command(f"napari.layer.{command}").result()
+    (copy,) = [layer for layer in viewer.layers if layer not in known]
+    hand.qtbot.waitUntil(lambda: bool(told), timeout=2000)
+    assert f"“{copy.name}” is a layer of your own" in told[0].text
+    assert result_of(copy) is None
+    assert loop_of(copy) is None, "nor does it pass as the loop's picture"
+    assert result_of(ours) is desk.result, "the layer that is saved is not touched"
+    assert loop_of(desk.loop_layer()) is desk.loop
+    assert not [key for key in copy.keymap if key in viewer.keymap], "its keys are napari's again"
+    if command == "convert_to_image":
+        assert isinstance(copy, Image)
+        assert "“New label” brings" in told[0].text
+        hand.click(dock.review.new_label)
+        assert desk.result.layer is not ours
+        assert np.array_equal(desk.result.layer.data[5], painted)
+    else:
+        assert "“New label” brings" not in told[0].text
+        viewer.layers.selection.active = copy
+        copy.paint((5, 150, 150), 1)
+        hand.qtbot.wait(120)
+        assert np.array_equal(ours.data[5], painted)
+        viewer.layers.remove(copy)
+    hand.click(dock.review.accept)
+    assert np.array_equal(desk.session.saved_value(5).labels, painted)
+    assert len(told) == 1, "layers of the dock's own are no copies"
+
+
+def test_a_copy_made_while_the_dock_is_closed_is_let_go_when_it_opens(
+    echo_dock: M2DinoDock, hand: Any, checkpoint: Path
+) -> None:
+    dock, viewer = echo_dock, echo_dock.viewer
+    hand.click(dock.review.new_label)
+    hand.paint(dock, 5, 60, 60)
+    ours = dock.workshop.desk.result.layer
+    viewer.window.remove_dock_widget(dock)
+    viewer.layers.selection.active = ours
+    get_app_model().commands.execute_command("napari.layer.duplicate").result()
+    (copy,) = [layer for layer in viewer.layers if layer.name.endswith(" copy")]
+    second = M2DinoDock(viewer)
+    try:
+        assert result_of(copy) is None
+        assert loop_of(copy) is None
+        assert result_of(ours) is not None
+        assert f"“{copy.name}” is a layer of your own" in second.message.text()
+    finally:
+        second.workshop.close()
 
 
 def test_a_checkpoint_that_is_none_is_refused_and_the_model_in_use_stays(

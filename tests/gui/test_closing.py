@@ -118,6 +118,53 @@ def test_a_dock_opened_again_goes_on_where_the_first_left_off(
         again.close_down()
 
 
+def test_what_was_done_before_a_dock_was_closed_is_no_step_of_the_next(
+    echo_dock: M2DinoDock, hand: Any, qtbot: QtBot, dataset: Path
+) -> None:
+    viewer, desk = echo_dock.viewer, echo_dock.workshop.desk
+    echo_dock.workshop.reviewing.moves_on = False
+    hand.predict_all(echo_dock)
+    layer, identity, task_id = desk.result.layer, desk.loop.identity, desk.task.id
+    desk.go_to(2)
+    hand.click(echo_dock.review.accept)
+    desk.go_to(3)
+    hand.click(echo_dock.review.reject)
+    hand.paint(echo_dock, 4, 60, 60, 1 - layer.data[4, 60, 60])
+    hand.click(echo_dock.review.accept)
+    hand.paint(echo_dock, 5, 60, 60, 1 - layer.data[5, 60, 60])
+    hand.all_saved(echo_dock)
+    stood, states = layer.data.copy(), desk.session.states()
+    close_dock(echo_dock)
+    again = M2DinoDock(viewer)
+    viewer.window.add_dock_widget(again, name="M2DINO again")
+    try:
+        desk = again.workshop.desk
+        again.workshop.reviewing.moves_on = False
+        desk.choose_task(load_tasks()[task_id])
+        assert desk.session.states() == states
+        hand.all_saved(again)
+        again.workshop.reviewing.undo()
+        assert "nothing to undo" in again.message.text()
+        hand.paint(again, 5, 150, 150, 1 - layer.data[5, 150, 150])
+        desk.go_to(6)
+        hand.click(again.review.accept)
+        again.workshop.reviewing.undo()
+        again.workshop.reviewing.undo()
+        assert "painting on frame 5" in again.message.text(), "what is done in this dock is undone as ever"
+        assert "nothing to undo" in again.workshop.reviewing.ledger.undo()
+        assert desk.session.states() == states
+        assert np.array_equal(layer.data, stood)
+        hand.all_saved(again)
+    finally:
+        again.close_down()
+    with Store.open(dataset) as store:
+        assert {record.frame: record.fate for record in store.records()} == {2: "accepted", 3: "rejected", 4: "edited"}
+        assert len(store.history(identity, 2, task_id)) == 1, "nothing was withdrawn and saved anew"
+        drafts = {draft.frame: draft for draft in store.drafts(identity, task_id)}
+        assert [frame for frame, draft in drafts.items() if draft.content is not None] == [5]
+        assert drafts.keys() == set(range(30)) - {2, 3, 4}, "what is not decided on is kept still"
+
+
 def test_another_tab_in_front_is_not_closing(echo_dock: M2DinoDock, qtbot: QtBot) -> None:
     from qtpy.QtWidgets import QWidget
 

@@ -16,6 +16,7 @@ from qtpy.QtCore import QPoint, Qt
 
 from napari_m2dino.loop_layer import loop_of
 from napari_m2dino.napari_compat import drop_places
+from napari_m2dino.session import FrameState
 from napari_m2dino.widgets.axis_dialog import AxisDialog
 from napari_m2dino.widgets.dock import M2DinoDock
 from napari_m2dino.widgets.loop_chooser import MOST_TICKED, LoopChooser
@@ -239,6 +240,73 @@ def test_a_shorter_loop_is_never_shown_past_its_end(dock: M2DinoDock, qtbot: QtB
     dock.viewer.dims.set_current_step(0, 8)
     dock.viewer.layers.selection.active = short
     assert dock.viewer.dims.current_step[0] == dock.workshop.desk.frame == 3
+
+
+def test_nothing_is_decided_or_changed_past_the_end_of_a_loop_where_none_of_its_frames_is_seen(
+    dock: M2DinoDock, qtbot: QtBot, tmp_path: Path, hand: Any
+) -> None:
+    open_and_wait(dock, qtbot, [jpeg_loop(tmp_path / f"{n}.dcm", moving_square(n)) for n in (4, 9)])
+    desk, viewer = dock.workshop.desk, dock.viewer
+    keys = viewer.window._qt_viewer.canvas._key_map_handler
+    viewer.layers.selection.active = viewer.layers[0]
+    assert len(desk.loop) == 4
+
+    def past_the_end() -> None:
+        viewer.dims.set_current_step(0, 8)
+        desk.tell("")
+
+    def refused(press: Any) -> None:
+        past_the_end()
+        press()
+        qtbot.wait(120)
+        assert "frame 8" in dock.message.text()
+        assert "frames 0 to 3" in dock.message.text()
+
+    desk.choose_task(desk.tasks["carotid_artery"])
+    hand.click(dock.review.new_label)
+    hand.paint(dock, 3, 10, 10, size=4)
+    session, masks = desk.session, desk.result.layer
+    painted = masks.data.copy()
+    for button in (
+        dock.review.accept,
+        dock.review.reject,
+        dock.review.take_back,
+        dock.edit.copy_before,
+        dock.edit.holes,
+        dock.edit.carry,
+        dock.edit.fill,
+        dock.predict.this_frame,
+    ):
+        refused(lambda button=button: hand.click(button))
+    for key in ("A", "X"):
+        refused(lambda key=key: keys.press_key(key))
+    assert session.state(3) is FrameState.CHANGED
+    assert np.array_equal(masks.data, painted)
+    past_the_end()
+    keys.press_key("Control-Z")
+    assert viewer.dims.current_step[0] == 3, "what is undone is shown"
+    assert not masks.data.any()
+    past_the_end()
+    keys.press_key("Control-Shift-Z")
+    assert viewer.dims.current_step[0] == 3
+    hand.click(dock.review.accept)
+    assert session.is_decided(3), "on a frame that is seen"
+    hand.all_saved(dock)
+
+    desk.choose_task(desk.tasks["breast_2cls"])
+    refused(lambda: dock.review.classes.chosen.emit(1))
+    refused(lambda: keys.press_key("2"))
+    assert desk.result.value(3) is None
+    desk.go_to(3)
+    keys.press_key("2")
+    assert desk.result.value(3).index == 1
+
+    desk.choose_task(desk.tasks["IUGC"])
+    desk.go_to(3)
+    hand.click(dock.review.new_label)
+    refused(lambda: keys.press_key("H"))
+    refused(lambda: hand.click(dock.review.chips.chips[0]))
+    assert desk.result.hidden(3) == set()
 
 
 def test_closing_the_dock_in_the_middle_of_a_question_ends_it(dock: M2DinoDock, qtbot: QtBot, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import m2dino
 import numpy as np
 import pytest
+from m2dino.data.records import Record
 from m2dino.data.store import Store
-from m2dino.values import Box, ClassProbabilities
+from m2dino.values import Box, ClassProbabilities, Mask
 from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
@@ -136,6 +138,173 @@ def test_take_back_and_next(echo_dock: M2DinoDock, hand: Any, dataset: Path) -> 
     desk.go_to(2)
     hand.click(dock.review.next)
     assert desk.frame == 3
+
+
+def test_what_was_drawn_on_a_decided_frame_is_taken_back_to_the_decision(
+    echo_dock: M2DinoDock, hand: Any, open_dock: Callable[[], M2DinoDock], qtbot: QtBot, dataset: Path
+) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    dock.review.moves_on.setChecked(False)
+    hand.predict_all(dock)
+    layer, proposed = desk.result.layer, desk.result.layer.data.copy()
+    decided = {3: dock.review.reject, 5: dock.review.reject, 7: dock.review.accept, 8: dock.review.accept}
+    for frame in (5, 8):
+        hand.paint(dock, frame, 60, 60, 1 - proposed[frame, 60, 60])
+    for frame, button in decided.items():
+        desk.go_to(frame)
+        hand.click(button)
+    stood = layer.data.copy()
+    fates = {3: FrameState.REJECTED, 5: FrameState.REJECTED, 7: FrameState.ACCEPTED, 8: FrameState.EDITED}
+
+    def draw_and_take_back(dock: M2DinoDock) -> None:
+        session, layer = dock.workshop.desk.session, dock.workshop.desk.result.layer
+        for frame, fate in fates.items():
+            hand.paint(dock, frame, 150, 150, 1 - layer.data[frame, 150, 150])
+            assert session.state(frame) is FrameState.CHANGED
+            hand.click(dock.review.take_back)
+            assert session.state(frame) is fate
+            assert session.unsaved() == []
+        hand.all_saved(dock)
+
+    draw_and_take_back(dock)
+    assert np.array_equal(layer.data, stood), "what was rejected is shown as it was"
+    hand.qtbot.wait(1000)  # where the session stands is written down
+    dock.viewer.close()
+
+    second = open_dock()
+    second.review.moves_on.setChecked(False)
+    hand.click(second.resume.go)
+    desk = second.workshop.desk
+    qtbot.waitUntil(lambda: desk.session is not None and desk.session.is_decided(3), timeout=20_000)
+    hand.all_saved(second)
+    draw_and_take_back(second)
+    stood[5] = proposed[5]  # what a person had drawn on a frame that they rejected is not kept
+    assert np.array_equal(desk.result.layer.data, stood)
+    with Store.open(dataset) as store:
+        assert {record.frame: record.fate for record in store.records()} == {
+            frame: fate.value for frame, fate in fates.items()
+        }
+        drafts = store.drafts(desk.loop.identity, desk.task.id)
+        assert [draft.frame for draft in drafts if draft.content is not None] == []
+
+
+def test_another_dataset_folder_is_begun_with_what_it_holds_and_undecided_work_comes_along(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path, choose: Callable[[Path], None], tmp_path: Path
+) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    dock.review.moves_on.setChecked(False)
+    hand.predict_all(dock)
+    layer, session, proposed = desk.result.layer, desk.session, desk.result.layer.data.copy()
+    identity, task = desk.loop.identity, desk.task
+    theirs = np.zeros_like(proposed[2])
+    theirs[100:150, 100:200] = 1
+
+    def as_ann(frame: int) -> None:
+        with Store.open(tmp_path / "another", create=True) as store:
+            store.save(Record(identity, frame, task.id, "edited", Mask(theirs), author="Ann"), desk.loop[frame], task)
+
+    def move(folder: Path) -> None:
+        choose(folder)
+        hand.click(dock.improve.folder)
+        hand.all_saved(dock)
+        assert dock.workshop.autosave.folder == folder
+
+    as_ann(2)
+    as_ann(8)
+    desk.go_to(2)
+    hand.click(dock.review.accept)
+    hand.paint(dock, 4, 60, 60, 1 - proposed[4, 60, 60])
+    corrected = layer.data[4].copy()
+    hand.click(dock.review.accept)
+    hand.paint(dock, 8, 60, 60, 1 - proposed[8, 60, 60])
+    drawn = layer.data[8].copy()
+    desk.go_to(6)
+    hand.click(dock.review.reject)
+    move(tmp_path / "another")
+    assert {frame: state for frame, state in enumerate(session.states()) if state is not FrameState.PROPOSED} == {
+        2: FrameState.EDITED,
+        8: FrameState.CHANGED,
+    }
+    assert np.array_equal(layer.data[2], theirs), "what Ann has saved there is back"
+    assert np.array_equal(layer.data[4], proposed[4])
+    assert np.array_equal(layer.data[8], drawn)
+    assert "2 frames saved for this task" in dock.improve.kept.text()
+
+    dock.workshop.reviewing.undo()
+    assert "nothing to undo" in dock.message.text()
+    desk.go_to(8)
+    hand.click(dock.review.take_back)
+    assert session.state(8) is FrameState.EDITED
+    assert np.array_equal(layer.data[8], theirs), "under what is drawn lies what Ann has saved"
+    dock.workshop.reviewing.undo()
+    assert np.array_equal(layer.data[8], drawn)
+    for frame in (4, 6):
+        desk.go_to(frame)
+        dock.workshop.reviewing.take_back()
+    as_ann(4)
+    dock.workshop.reviewing.heard.ask_for_news()
+    hand.all_saved(dock)
+    assert session.state(4) is FrameState.EDITED, "her third record has the number of one saved in the first folder"
+    assert np.array_equal(layer.data[4], theirs)
+    desk.go_to(12)
+    hand.click(dock.review.accept)
+    hand.all_saved(dock)
+    with Store.open(tmp_path / "another") as store:
+        assert {record.frame: record.author for record in store.records()} == {2: "Ann", 4: "Ann", 8: "Ann", 12: ""}
+        assert [len(store.history(identity, frame, task.id)) for frame in (2, 4, 6, 8)] == [1, 1, 0, 1]
+        kept = {draft.frame: draft for draft in store.drafts(identity, task.id)}
+        assert [frame for frame, draft in kept.items() if draft.content is not None] == [8]
+        assert kept.keys() == set(range(30)) - {2, 12}
+
+    move(dataset)
+    with Store.open(dataset) as store:
+        assert {record.frame: record.fate for record in store.records()} == {2: "accepted", 4: "edited", 6: "rejected"}
+    assert {frame: state for frame, state in enumerate(session.states()) if state is not FrameState.PROPOSED} == {
+        2: FrameState.ACCEPTED,
+        4: FrameState.EDITED,
+        6: FrameState.REJECTED,
+        8: FrameState.CHANGED,
+    }
+    assert np.array_equal(layer.data[2], proposed[2])
+    assert np.array_equal(layer.data[4], corrected)
+
+
+def test_what_was_decided_just_before_another_folder_was_chosen_arrives_in_the_one_left(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path, tmp_path: Path
+) -> None:
+    dock, desk, autosave = echo_dock, echo_dock.workshop.desk, echo_dock.workshop.autosave
+    desk.choose_task(desk.tasks["breast_2cls"])
+    desk.go_to(0)
+    dock.workshop.reviewing.choose_class(1)
+    hand.click(dock.review.accept)
+    desk.choose_task(desk.tasks["carotid_artery"])
+    hand.predict_all(dock)
+    hand.all_saved(dock)
+    go_on = threading.Event()
+
+    def hold_up() -> None:
+        go_on.wait(20)
+
+    autosave.after_all(hold_up)
+    desk.go_to(3)
+    hand.click(dock.review.accept)
+    dock.workshop.move_dataset(tmp_path / "another")
+    assert desk.session.state(3) is FrameState.PROPOSED
+    desk.go_to(9)
+    hand.click(dock.review.accept)
+    go_on.set()
+    hand.all_saved(dock)
+    assert desk.session.state(9) is FrameState.ACCEPTED
+    with Store.open(dataset) as store:
+        assert [(record.task_id, record.frame) for record in store.records()] == [
+            ("breast_2cls", 0),
+            ("carotid_artery", 3),
+        ]
+    with Store.open(tmp_path / "another") as store:
+        assert [record.frame for record in store.records()] == [9]
+    desk.choose_task(desk.tasks["breast_2cls"])
+    assert desk.result.value(0) is None, "another task, too, is begun with what the new folder holds"
+    assert desk.session.states() == [FrameState.BLANK] * 30
 
 
 def test_the_keys_work_on_the_image_and_on_the_labels(echo_dock: M2DinoDock, hand: Any) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from m2dino.data.store import Store
-from m2dino.values import Box
+from m2dino.values import Box, Mask
 from pytestqt.qtbot import QtBot
 
+from napari_m2dino import carrying as carrying_module
+from napari_m2dino.history import Change, History, Step
 from napari_m2dino.layers import rectangle_from_box
-from napari_m2dino.session import FrameState
+from napari_m2dino.reviewing import LOOK_DELAY_MS
+from napari_m2dino.session import FrameState, Standing
 from napari_m2dino.widgets.dock import M2DinoDock
 
 
@@ -230,3 +235,228 @@ def test_a_rejected_frame_is_rejected_still_when_the_loop_is_opened_again(
     desk.go_to(5)
     qtbot.wait(300)
     assert desk.session.state(3) is FrameState.REJECTED
+
+
+# -- one press, one step ---------------------------------------------------------------------------------------------
+def disc(desk: Any, y: int, x: int) -> Mask:
+    """Return a disc of class 1 in the size of the loop."""
+    rows, columns = np.ogrid[: desk.loop.height, : desk.loop.width]
+    return Mask(((rows - y) ** 2 + (columns - x) ** 2 <= 30**2).astype(np.uint8))
+
+
+class Gate:
+    """What is carried or filled in waits here, frame by frame, until it is let through."""
+
+    def __init__(self, hand: Any) -> None:
+        self._hand = hand
+        self._let = threading.Semaphore(0)
+
+    def slowed(self, real: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """Return `real` with a wait before each frame."""
+
+        def slow(*args: Any, **options: Any) -> Iterator[Any]:
+            for one in real(*args, **options):
+                self._let.acquire(timeout=20)
+                yield one
+
+        return slow
+
+    def let(self, dock: M2DinoDock, frames: int) -> None:
+        """Let frames through, each in a handful that is put and looked at before the next."""
+        for _ in range(frames):
+            before = len(proposed(dock))
+            self._let.release()
+            self._hand.qtbot.waitUntil(lambda before=before: len(proposed(dock)) > before, timeout=20_000)
+            self._hand.qtbot.wait(2 * LOOK_DELAY_MS)
+
+    def open(self) -> None:
+        """Let all through."""
+        self._let.release(1000)
+
+
+@pytest.fixture
+def gate(hand: Any, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """A gate before what is carried and filled in."""
+    gate = Gate(hand)
+    for name in ("propagate", "interpolate"):
+        monkeypatch.setattr(carrying_module, name, gate.slowed(getattr(carrying_module, name)))
+    return gate
+
+
+@pytest.fixture
+def drawn_dock(echo_dock: M2DinoDock, hand: Any, gate: Gate) -> M2DinoDock:
+    """A dock with a disc of the person's own on frame 12, and carrying to 3 frames on either side."""
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    dock.workshop.reviewing.moves_on = False
+    hand.click(dock.review.new_label)
+    desk.go_to(12)
+    desk.result.write({12: disc(desk, 100, 150)})
+    hand.click(dock.review.accept)
+    dock.workshop.hand.carrying.set_reach(3)
+    return dock
+
+
+def proposed(dock: M2DinoDock) -> list[int]:
+    """Return the frames that something was carried to or filled in on, and that show it."""
+    session, layer = dock.workshop.desk.session, dock.workshop.desk.result.layer
+    return [frame for frame in range(30) if session.is_by_hand(frame) and layer.data[frame].any()]
+
+
+def ended(dock: M2DinoDock, hand: Any) -> None:
+    """Wait until nothing is carried or filled in, and all has been looked at."""
+    errand = dock.workshop.hand.carrying.errand
+    hand.qtbot.waitUntil(lambda: not errand.running, timeout=30_000)
+    hand.qtbot.wait(2 * LOOK_DELAY_MS)
+
+
+def test_one_press_that_carries_is_one_step_and_a_stroke_made_meanwhile_another(
+    drawn_dock: M2DinoDock, hand: Any, gate: Gate
+) -> None:
+    dock, desk = drawn_dock, drawn_dock.workshop.desk
+    session, layer = desk.session, desk.result.layer
+    press(dock, "G")
+    gate.let(dock, 2)
+    hand.paint(dock, 13, 20, 20)  # one that has been carried to
+    gate.let(dock, 2)
+    hand.paint(dock, 25, 60, 60)  # and one that is not
+    assert dock.workshop.hand.carrying.errand.running
+    painted = layer.data[[13, 25]].copy()
+    gate.open()
+    ended(dock, hand)
+    assert proposed(dock) == [9, 10, 11, 13, 14, 15]
+    assert session.unsaved() == [13, 25]
+
+    press(dock, "Control-Z")
+    assert "painting on frame 25" in dock.message.text()
+    press(dock, "Control-Z")
+    assert "painting on frame 13" in dock.message.text()
+    assert proposed(dock) == [9, 10, 11, 13, 14, 15], "what was carried is there still"
+    assert not layer.data[13, 20, 20]
+    press(dock, "Control-Z")
+    assert "carried from frame 12, on 6 frames, 9 to 15" in dock.message.text()
+    assert proposed(dock) == []
+    assert np.flatnonzero(layer.data.any(axis=(1, 2))).tolist() == [12]
+    press(dock, "Control-Z")
+    assert "accepting frame 12" in dock.message.text(), "nothing of the press is left"
+
+    for _ in range(2):
+        press(dock, "Control-Shift-Z")
+    assert proposed(dock) == [9, 10, 11, 13, 14, 15]
+    assert session.unsaved() == []
+    for _ in range(2):
+        press(dock, "Control-Shift-Z")
+    assert np.array_equal(layer.data[[13, 25]], painted)
+
+
+def test_a_stroke_just_after_a_handful_is_not_of_the_same_step(drawn_dock: M2DinoDock, hand: Any, gate: Gate) -> None:
+    """Between what is put on frames and the next look at them, a person can draw on one of them."""
+    dock, desk = drawn_dock, drawn_dock.workshop.desk
+    layer, carrying = desk.result.layer, dock.workshop.hand.carrying
+    desk.go_to(13)
+
+    def draw() -> None:
+        if carrying.errand.running and not layer.data[13, 20, 20]:
+            layer.paint((13, 20, 20), 1)
+
+    carrying.arrived.connect(draw)
+    desk.go_to(12)
+    press(dock, "G")
+    desk.go_to(13)
+    gate.open()
+    ended(dock, hand)
+    carrying.arrived.disconnect(draw)
+    assert layer.data[13, 20, 20]
+    press(dock, "Control-Z")
+    assert "painting on frame 13" in dock.message.text()
+    assert proposed(dock) == [9, 10, 11, 13, 14, 15]
+    press(dock, "Control-Z")
+    assert proposed(dock) == []
+
+
+def test_a_carrying_that_is_cancelled_is_one_step(drawn_dock: M2DinoDock, hand: Any, gate: Gate) -> None:
+    dock = drawn_dock
+    press(dock, "G")
+    gate.let(dock, 3)
+    hand.click(dock.edit.cancel)
+    gate.open()
+    ended(dock, hand)
+    assert 3 <= len(proposed(dock)) < 6
+    assert "Stopped" in dock.message.text()
+    press(dock, "Control-Z")
+    assert proposed(dock) == []
+    press(dock, "Control-Z")
+    assert "accepting frame 12" in dock.message.text()
+    # and the next press is a step of its own
+    press(dock, "Control-Shift-Z")
+    press(dock, "G")
+    ended(dock, hand)
+    dock.workshop.desk.go_to(15)
+    hand.click(dock.review.accept)
+    press(dock, "G")
+    ended(dock, hand)
+    assert proposed(dock) == [9, 10, 11, 13, 14, 15, 16, 17, 18]
+    press(dock, "Control-Z")
+    assert proposed(dock) == [9, 10, 11, 13, 14, 15]
+
+
+def test_undone_in_the_middle_a_carrying_ends_and_puts_nothing_more_on_frames(
+    drawn_dock: M2DinoDock, hand: Any, gate: Gate
+) -> None:
+    dock = drawn_dock
+    press(dock, "G")
+    gate.let(dock, 2)
+    press(dock, "Control-Z")
+    assert "carried from frame 12" in dock.message.text()
+    gate.open()
+    ended(dock, hand)
+    assert proposed(dock) == []
+    assert "Undone" in dock.message.text(), "that is the last word"
+    press(dock, "Control-Shift-Z")
+    assert proposed(dock) == [13, 14]
+    dock.workshop.desk.go_to(12)
+    press(dock, "G")
+    ended(dock, hand)
+    assert proposed(dock) == [9, 10, 11, 13, 14, 15], "it can be asked for again"
+
+
+def test_filling_in_between_all_is_one_step_also_where_another_task_is_looked_at_meanwhile(
+    drawn_dock: M2DinoDock, hand: Any, gate: Gate
+) -> None:
+    dock, desk = drawn_dock, drawn_dock.workshop.desk
+    for frame in (14, 17):
+        desk.go_to(frame)
+        desk.result.write({frame: disc(desk, 100 + frame, 150)})
+        hand.click(dock.review.accept)
+    (everywhere,) = [one for one in dock.edit.reach.menu().actions() if "between all" in one.text()]
+    task, session = desk.task, desk.session
+    everywhere.trigger()
+    gate.let(dock, 1)
+    desk.choose_task(desk.tasks["breast_2cls"])
+    gate.open()
+    hand.qtbot.waitUntil(lambda: session.is_by_hand(15), timeout=20_000)
+    desk.choose_task(task)
+    ended(dock, hand)
+    assert proposed(dock) == [13, 15, 16]
+    press(dock, "Control-Z")
+    assert proposed(dock) == []
+    press(dock, "Control-Z")
+    assert "accepting frame 17" in dock.message.text()
+
+
+def test_a_step_grows_where_it_is_and_within_the_memory_of_the_history() -> None:
+    def step(place: str, *frames: int) -> Step[str]:
+        nothing = Standing(None, None, None)
+        return Step(place, place, tuple(Change(frame, nothing, nothing) for frame in frames))
+
+    first, grown, other = step("press", 1), step("press", 1, 2, 3), step("stroke", 9)
+    history: History[str] = History(budget=first.size + other.size + grown.size)
+    history.add(first)
+    history.add(other)
+    assert history.replace(first, grown)
+    assert history.size == grown.size + other.size
+    assert history.next_undo is other
+    assert history.undo() is other
+    assert not history.replace(first, grown), "it is there no more"
+    assert history.replace(grown, step("press", *range(50)))
+    assert history.next_redo is other, "what was undone can be done again"
+    assert history.next_undo is not None, "the newest step stays, however large"
