@@ -161,7 +161,7 @@ def test_learning_together_with_others_is_chosen_here_and_refused_with_a_reason(
     assert "measured before and after" in improve.differs.text()
     assert "2 more tasks of the model can change unseen" in improve.differs.text()
     # A short trial of this form tells how long it will take.
-    hand.qtbot.waitUntil(lambda: " on this CPU" in improve.plan.text(), timeout=90_000)
+    hand.qtbot.waitUntil(lambda: "; about " in improve.plan.text(), timeout=90_000)
     assert "not measured" not in improve.plan.text()
     hand.qtbot.waitUntil(lambda: improve.train.isEnabled(), timeout=20_000)
     hand.click(improve.train)

@@ -99,7 +99,7 @@ def test_the_best_state_is_kept_without_a_folder_too(data: TrainingData, tmp_pat
     net, _ = load_checkpoint(make_checkpoint(tmp_path / "c.safetensors"))
     rows = LabelledFrames(data.train, data.tasks, SIZE)
     held_out = LabelledFrames(data.val, data.tasks, SIZE)
-    settings = TrainSettings(epochs=100 * 8 / len(rows), co_labelled=False, checks=4, ema=0.5)
+    settings = TrainSettings(epochs=40 * 8 / len(rows), co_labelled=False, checks=4, ema=0.5)
     seen: list[Check] = []
 
     def ruin(_step: int, _task_id: str, _loss: float) -> None:
