@@ -98,6 +98,10 @@ class PredictionJobs(QObject):
         """Load a checkpoint ahead of the first prediction."""
         self._thread.submit(lambda: self._load_reporting(checkpoint))
 
+    def in_turn(self, job: Callable[[], None]) -> None:
+        """Do something in this thread, where PyTorch is loaded: before or after that, never meanwhile."""
+        self._thread.submit(job)
+
     def start(
         self, loop: CineLoop, task: Task, checkpoint: Path, frames: tuple[int, ...], region: Region | None = None
     ) -> int:

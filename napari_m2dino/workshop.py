@@ -91,7 +91,8 @@ class Workshop(QObject):
         self.desk.open()
         self._in_files(lambda: send(self, "_units_ready", load()), "loading what napari needs")
         self._look_for_checkpoints()
-        self._in_files(load_for_carrying, "loading what carrying needs")
+        # Not beside the model: SciPy looks for PyTorch's types as soon as PyTorch is there, even if half imported.
+        self.jobs.in_turn(self._guarded(load_for_carrying, "loading what carrying needs"))
 
     def close(self) -> None:
         """Stop everything, saving what waits; safe to call twice."""
@@ -236,4 +237,7 @@ class Workshop(QObject):
         self._look_for_checkpoints(file, words, apply=True)
 
     def _in_files(self, job: Callable[[], None], doing: str) -> None:
-        self.files.submit(guarded(job, lambda error: send(self, "_trouble", explain(error, doing))))
+        self.files.submit(self._guarded(job, doing))
+
+    def _guarded(self, job: Callable[[], None], doing: str) -> Callable[[], None]:
+        return guarded(job, lambda error: send(self, "_trouble", explain(error, doing)))

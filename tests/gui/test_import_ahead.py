@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_m2dino import jobs, workshop
+from napari_m2dino.widgets.dock import M2DinoDock
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -39,3 +47,19 @@ def imported(when: str) -> list[str]:
 def test_the_first_carry_loads_nothing_more() -> None:
     assert len(imported("not ahead")) > 100
     assert imported("ahead") == []
+
+
+def test_nothing_is_loaded_for_carrying_beside_pytorch(
+    open_dock: Callable[[], M2DinoDock], hand: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SciPy asks for types of PyTorch that are not there yet while another thread imports it."""
+    threads: dict[str, str] = {}
+
+    def noting(what: str) -> Callable[[], None]:
+        return lambda: threads.update({what: threading.current_thread().name})
+
+    monkeypatch.setattr(workshop, "load_for_carrying", noting("for carrying"))
+    monkeypatch.setattr(jobs, "keep_triton_out", noting("PyTorch"))
+    open_dock()
+    hand.qtbot.waitUntil(lambda: len(threads) == 2, timeout=20_000)
+    assert threads["for carrying"] == threads["PyTorch"]
