@@ -95,15 +95,15 @@ def test_it_tells_how_it_goes(base: Path, root: Path, tmp_path: Path) -> None:
 
 
 def test_the_best_state_is_kept_without_a_folder_too(data: TrainingData, tmp_path: Path) -> None:
-    """Heads that are ruined after three checks of four: what is taken is the state that scored best, not the last."""
+    """Heads ruined after the first of two checks: what is taken is the state that scored best, not the last."""
     net, _ = load_checkpoint(make_checkpoint(tmp_path / "c.safetensors"))
     rows = LabelledFrames(data.train, data.tasks, SIZE)
     held_out = LabelledFrames(data.val, data.tasks, SIZE)
-    settings = TrainSettings(epochs=40 * 8 / len(rows), co_labelled=False, checks=4, ema=0.5)
+    settings = TrainSettings(epochs=50 * 8 / len(rows), co_labelled=False, checks=2, ema=0.5)
     seen: list[Check] = []
 
     def ruin(_step: int, _task_id: str, _loss: float) -> None:
-        if len(seen) == 3:
+        if len(seen) == 1:
             for parameter in net.heads.parameters():
                 parameter.data.normal_(std=10)
 
