@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m2dino.training.estimate import ISOLATED
 from m2dino.training.task_rows import SHOWN
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QResizeEvent
@@ -137,7 +138,9 @@ class ImproveSection(Section):
         self.labelled.setText(f"Without the data in {short(given)}" if given else LABELLED)
         self.form.setCurrentIndex(self.form.findData(self.improving.form))
         estimate = found.estimate if shown and found is not None else None
-        self.differs.say(estimate.of_others if estimate is not None else "")
+        # Said of the isolated form without waiting for the estimate, so that the line does not come and go.
+        words = estimate.of_others if estimate else ISOLATED if self.improving.form == "isolated" else ""
+        self.differs.say(words if shown else "")
         self.differs.setToolTip(f"No data here of {', '.join(estimate.unseen)}" if estimate and estimate.unseen else "")
 
     def _show_way_back(self, running: bool) -> None:

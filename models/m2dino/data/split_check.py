@@ -79,7 +79,7 @@ def split_problems(
         for row in rows:
             pictures.setdefault(names[row.image], row)
             # An image that belongs to no known subject is named by its path, which two roots may well share.
-            if not row.group.startswith("image:"):
+            if not row.known_by_path:
                 subjects.setdefault(row.group, row)
 
 

@@ -144,4 +144,4 @@ def _is_import(record: Record) -> bool:
 
 def _subject(row: Row, subjects: Subjects) -> str:
     """Return a name for the subject that tells nobody who it is; empty where only the image is known."""
-    return "" if row.group.startswith("image:") else subjects.name(row.group)
+    return "" if row.known_by_path else subjects.name(row.group)

@@ -18,6 +18,9 @@ from m2dino.training.refusals import refuse_no_replay, refuse_other_task
 from m2dino.training.replay_folders import HELD_OUT, rows_to_replay
 from m2dino.training.speed import key_of, remembered
 
+ISOLATED = "Only what this task owns learns: no other task can change."
+"""What becomes of other tasks in the isolated form, whatever the data."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -59,7 +62,7 @@ class Estimate:
     def of_others(self) -> str:
         """What becomes of the tasks that are not fine-tuned, for a person."""
         if self.form == "isolated":
-            return "Only what this task owns learns: no other task can change."
+            return ISOLATED
         if not self.replayed:
             return "Experts and gates learn, too; the model knows no other task."
         are, they = ("is", "it") if len(self.replayed) == 1 else ("are", "they")

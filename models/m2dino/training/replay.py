@@ -79,10 +79,12 @@ def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], sto
         rows = found.only([name for name in others if name in found.tasks])
         here = [data, *corrected.values()]
         held, learnt = _loops(here, "heldout"), _loops(here, "train")
-        kept = [row for row in rows.train if _identity(row) not in held]
+        # Once for each picture: most have rows of several tasks.
+        known = {image: _identity(image) for image in {row.image for row in (*rows.train, *rows.val)}}
+        kept = [row for row in rows.train if known[row.image] not in held]
         train += kept
         left = {row.task_id for row in kept}
-        val = [row for row in rows.val if row.task_id in left and _identity(row) not in learnt]
+        val = [row for row in rows.val if row.task_id in left and known[row.image] not in learnt]
         tasks = {**{name: task for name, task in rows.tasks.items() if name in left}, **tasks}
     train += [CorrectedFrame(store, record) for other in corrected.values() for record in other.train]
     refuse_no_replay(card, task_id, bool(train))
@@ -95,9 +97,9 @@ def _loops(of: Sequence[Corrections], side: Literal["train", "heldout"]) -> set[
     return {record.loop_id for record in records if record.frame == 0}
 
 
-def _identity(row: Row) -> str:
-    """Return what the store would know a row's picture by (see `store_import`)."""
-    loop = open_loop(row.image)
+def _identity(image: Path) -> str:
+    """Return what the store would know a picture by (see `store_import`)."""
+    loop = open_loop(image)
     try:
         return loop.identity
     finally:

@@ -97,21 +97,22 @@ def _unfinished(card: ModelCard) -> ModelCard:
     return replace(card, training={**card.training, UNFINISHED: True})
 
 
-def _is_finished(out: Path) -> bool:
-    """Whether the network of a run that came to its end lies at `out`."""
+def _finished_card(out: Path) -> ModelCard | None:
+    """Return the card of the checkpoint `out`, if the run that made it came to its end."""
     try:
-        return out.is_file() and UNFINISHED not in read_card(out).training
-    except NotACheckpointError:
-        return False
+        card = read_card(out)
+    except NotACheckpointError:  # or there is no file
+        return None
+    return None if UNFINISHED in card.training else card
 
 
 def finished(
     data: TrainingData, architecture: Architecture, settings: TrainSettings, out: Path, start: Start | None = None
 ) -> ModelCard | None:
     """Return the card of the checkpoint `out` if this very run has made it and come to its end, else None."""
-    if resume_path(out).exists() or not _is_finished(out):
+    card = None if resume_path(out).exists() else _finished_card(out)
+    if card is None:
         return None
-    card = read_card(out)
     told = {**settings.to_dict(), "start": (start or Start()).signature(), "held_out": fingerprint(data.val)}
     same = card.architecture == architecture and told.items() <= card.training.items()
     return card if same and card.fingerprint == fingerprint(data.train) else None
@@ -197,7 +198,7 @@ def run(
         # Evaluate what is kept, not what it was rounded from.
         net = net.half().float()
     if result.stopped:
-        if not _is_finished(out):
+        if _finished_card(out) is None:
             card = save_checkpoint(net, _unfinished(card), out, precision=precision)
     else:
         written = save_checkpoint(net, _unfinished(card), out, precision=precision)
