@@ -83,6 +83,11 @@ class Keypoints:
         array = np.where(np.isnan(array).any(axis=1, keepdims=True), np.nan, array)
         object.__setattr__(self, "points", _frozen(array, np.float64))
 
+    def inside(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Return of each point, (K,), whether it lies on a frame of (height, width); False of one not visible."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(((self.points >= -0.5) & (self.points <= np.array(size) - 0.5)).all(axis=1))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keypoints) and np.array_equal(self.points, other.points, equal_nan=True)
 

@@ -165,6 +165,55 @@ def test_predictions_that_are_missing_foreign_or_repeated_are_told(root: Path, o
     assert f"{TASKS['segmentation']}: 1 of 8 images have no prediction" in result.stdout
 
 
+def test_a_box_that_ends_before_it_starts_is_a_miss_as_in_the_challenges_scorer(
+    root: Path, out: Path, inside: Run
+) -> None:
+    words = ("evaluate", root, "--predictions", out, "--json")
+    task = TASKS["detection"]
+    whole = json.loads(inside(*words).stdout)
+    found = entries(out, "detection")
+    x_min, y_min, x_max, y_max = found[0]["bbox_pixels"]
+    write(out, "detection", [{**found[0], "bbox_pixels": [x_max, y_min, x_min, y_max]}, *found[1:]])
+    result = inside(*words)
+    assert result.returncode == 0
+    assert "1 boxes end before they start" in result.stderr
+    told = json.loads(result.stdout)
+    assert told["counts"][task]["scored"] == 8
+    assert told["detection"][task]["IoU"] <= whole["detection"][task]["IoU"]
+    write(out, "detection", [{**one, "bbox_pixels": [9, 9, 1, 1]} for one in found])
+    assert json.loads(inside(*words).stdout)["detection"][task]["IoU"] == 0
+
+
+def test_one_folder_of_predictions_is_not_scored_against_two_data_sets(
+    root: Path, written: Path, tmp_path: Path, inside: Run
+) -> None:
+    for part in ("train", "val"):
+        shutil.copytree(root, tmp_path / "both" / part)
+    said = (str(tmp_path / "both" / "train"), str(tmp_path / "both" / "val"), "one at a time")
+    assert_one_sentence(inside("evaluate", tmp_path / "both", "--predictions", written), *said)
+
+
+def test_a_file_of_own_tasks_names_the_lengths(root: Path, out: Path, tmp_path: Path, inside: Run) -> None:
+    """As the checkpoint that the predictions came from may do: a table knows points by number only."""
+    own = Path(shutil.copytree(root, tmp_path / "own"))
+    table = own / "csv_files" / "regression.csv"
+    with table.open(newline="", encoding="utf-8") as stream:
+        rows = [{**row, "task_id": "canal", "pixel_mm": "0.5"} for row in csv.DictReader(stream)]
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    write(out, "regression", [{**one, "task_id": "canal"} for one in entries(out, "regression")])
+    file = tmp_path / "own.toml"
+    names = '{ name = "canal left" }, { name = "canal right" }'
+    file.write_text(f'[[task]]\nid = "canal"\ntype = "regression"\nlabels = [{names}]\n', encoding="utf-8")
+    words = ("evaluate", own, "--predictions", out, "--json", "--tasks", "canal")
+    plain = json.loads(done(*words, run=inside))["clinical"]["canal"]
+    named = json.loads(done(*words, "--task-file", file, run=inside))["clinical"]["canal"]
+    assert "canal_error_mm" in named
+    assert "canal_error_mm" not in plain
+
+
 def test_rows_that_name_an_image_twice_are_told_and_count_twice(
     root: Path, written: Path, tmp_path: Path, inside: Run
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -144,6 +145,57 @@ def test_a_damaged_image_costs_its_own_predictions_alone(
     assert [entry["image_path"] for entry in entries] == [f"../Data/images/{index}.png" for index in (1, 2, 3, 4, 6, 7)]
     assert len(list((out / "Data" / "masks").iterdir())) == 6
     assert_one_sentence(inside("evaluate", hurt, *common), "0.png", "damaged")
+
+
+def test_an_image_that_is_not_there_and_a_label_that_cannot_be_read_cost_nothing_else(
+    root: Path, checkpoint: Path, tmp_path: Path, inside: Run
+) -> None:
+    """Labels are not needed to predict: hidden ones may hold anything. So may rows of tasks that nobody asks for."""
+    hurt, out = Path(shutil.copytree(root, tmp_path / "root")), tmp_path / "out"
+    (hurt / "Data" / "images" / "3.png").unlink()
+    for kind, columns in (("detection", ("x_min", "y_min")), ("regression", ("point_1_xy",)), ("classification", ())):
+        table = hurt / "csv_files" / f"{kind}.csv"
+        with table.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            row |= dict.fromkeys(columns or ("mask",), "-1" if kind == "classification" else "9999")
+        strange = {**rows[0], "task_id": "2ch_view"}
+        with table.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows([*rows, strange] if kind == "classification" else rows)
+    result = inside("predict", "--fmuia", hurt, "--checkpoint", checkpoint, "--device", "cpu", "-o", out)
+    assert (result.returncode, result.stdout) == (1, f"{out}: 28 predictions\n")
+    assert "does not know them: 2ch_view" in result.stderr
+    assert sum("3.png" in line and "does not exist" in line for line in result.stderr.splitlines()) == 4
+    told = json.loads((out / "classification_predictions.json").read_text(encoding="utf-8"))
+    assert len(told) == 7
+
+
+def test_two_masks_are_never_written_to_one_file(root: Path, checkpoint: Path, tmp_path: Path, inside: Run) -> None:
+    """Where hidden labels name no mask, its place follows from the image; `nan` is how other programs write none."""
+    both, out = Path(shutil.copytree(root, tmp_path / "both")), tmp_path / "out"
+    table = both / "csv_files" / "segmentation.csv"
+    with table.open(newline="", encoding="utf-8") as stream:
+        rows = [{**row, "mask_path": "nan"} for row in csv.DictReader(stream)]
+    images = both / "Data" / "images"
+    shutil.copy(images / "1.png", images / "0.bmp")
+    rows[1]["image_path"] = "../Data/images/0.bmp"
+
+    def write() -> None:
+        with table.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write()
+    words = ("predict", "--fmuia", both, "--checkpoint", checkpoint, "--device", "cpu", "-o", out)
+    assert_one_sentence(inside(*words), "segmentation.csv, line 2", "line 3", "0.png", "mask_path of its own")
+    assert not out.exists()
+    rows[1]["image_path"] = "../Data/images/1.png"
+    write()
+    assert inside(*words).returncode == 0
+    assert sorted(path.name for path in (out / "Data" / "masks").iterdir()) == [f"{index}.png" for index in range(8)]
 
 
 def test_data_sets_whose_predictions_would_mix_are_refused(

@@ -48,8 +48,11 @@ def test_each_clinical_group_gets_its_own_file(root: Path, tmp_path: Path, insid
     assert {name for name in before if before[name] != after[name]} == set()
 
 
-def test_an_interrupt_saves_and_the_same_command_finishes(root: Path, tmp_path: Path) -> None:
-    """With a worker process, and the signal to the whole group, as a terminal sends it."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_and_the_same_command_finishes(
+    root: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """With a worker process, and the signal to the whole group, as a terminal or a cluster sends it."""
     out = tmp_path / "model.safetensors"
     options = ("--tasks", TASKS["classification"], "--epochs", 4, "--image-size", 64, "--experts", 2)
     words = ("train", root, "-o", out, *options, "--batch-size", 1, "--device", "cpu", "--log-every", 0.05)
@@ -60,7 +63,7 @@ def test_an_interrupt_saves_and_the_same_command_finishes(root: Path, tmp_path: 
     assert child.stderr is not None
     first = child.stderr.readline()
     assert "step" in first
-    os.killpg(child.pid, signal.SIGINT)
+    os.killpg(child.pid, number)
     said, complained = child.communicate(timeout=60)
     assert child.returncode == 0, complained
     assert "Traceback" not in complained
@@ -123,6 +126,8 @@ def test_mistakes_are_answered_in_one_sentence(root: Path, tmp_path: Path, insid
         (("train", root, *out, *short, "--card", card), (str(card),)),
         (("train", root, *out, *short, "--pretrained", "--weights", text), ("not both",)),
         (("train", root, *out, *short, "--device", "gpu"), ("gpu",)),
+        (("train", root, *out, "--minutes", "nan"), ("more than 0",)),
+        (("train", root, tmp_path / "dinov3.safetensors", *out, *short, "--pretrained"), ("--weights",)),
         (("train", root, "-o", text / "model.safetensors", *short), (str(text / "model.safetensors"),)),
         (("train", root, "-o", tmp_path, *short), (str(tmp_path),)),
     ):

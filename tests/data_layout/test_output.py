@@ -69,7 +69,7 @@ def test_what_is_not_there_is_none_and_what_is_damaged_is_named(dataset: Path, t
     with pytest.raises(DatasetError, match="detection_predictions"):
         OutputReader(tmp_path / "out")
     row = rows["detection"]
-    for box in ([1, 2, 3], [1, 2, float("nan"), 3], "wide", [9, 9, 1, 1]):
+    for box in ([1, 2, 3], [1, 2, float("nan"), 3], "wide"):
         path.write_text(json.dumps([{"image_path": row.image_path, "task_id": row.task_id, "bbox_pixels": box}]))
         with pytest.raises(DatasetError, match="detection_predictions"):
             OutputReader(tmp_path / "out").value(row)

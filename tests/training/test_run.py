@@ -19,7 +19,7 @@ import pytest
 import timm
 import torch
 from m2dino.data.samples import LabelledFrames
-from m2dino.errors import TrainingError, UsageError
+from m2dino.errors import DatasetError, TrainingError, UsageError
 from m2dino.metrics import Metric
 from m2dino.network.card import ModelCard, TaskReport, read_card
 from m2dino.network.checkpoint import load_checkpoint, read_tensors, write_tensors
@@ -28,7 +28,8 @@ from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
 from m2dino.training import checks, temperatures
 from m2dino.training.checks import HeldOut
-from m2dino.training.data import TrainingData
+from m2dino.tasks import builtin_tasks
+from m2dino.training.data import TrainingData, gather
 from m2dino.training.loop import TrainResult, train
 from m2dino.training.losses import deep_loss
 from m2dino.training.run import CardText, Start, finished, metric_values, run
@@ -270,7 +271,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(
 ) -> None:
     state = tmp_path / "model.resume.safetensors"
     assert trained(data, small, state, stop=3)[1].steps == 3
-    with pytest.raises(TrainingError, match="last good state"):
+    with pytest.raises(TrainingError, match="not a number 10 times"):
         trained(data, small, state, stop=100, poison=5)
     assert read_about(state)["step"] == 3
     assert all(value.isfinite().all() for value in read_tensors(state).values() if value.is_floating_point())
@@ -279,10 +280,78 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(
     assert all(parameter.isfinite().all() for parameter in net.parameters())
 
 
+def test_what_was_good_before_is_a_checkpoint_that_the_message_names(
+    data: TrainingData, small: Architecture, tmp_path: Path
+) -> None:
+    """Also where the bad losses are of other tasks in turn, of none ten times."""
+    torch.manual_seed(0)
+    net = M2Dino(small, data.tasks.values())
+    card = ModelCard("t", small, {task_id: TaskReport(task, 1) for task_id, task in data.tasks.items()})
+    folder = RunFolder(tmp_path / "model.run", card)
+
+    def on_step(step: int, task_id: str, loss: float) -> None:
+        if step == 3:
+            for head in net.heads.values():
+                next(iter(head.parameters())).data.fill_(torch.nan)
+
+    settings = TrainSettings(epochs=48, batch_size=4, co_labelled=False)
+    with pytest.raises(TrainingError, match="10 times in a row") as caught:
+        train(net, frames(data), settings, device="cpu", workers=0, folder=folder, on_step=on_step)
+    assert str(folder.last) in str(caught.value)
+    assert len({row["step"] for row in folder.rows() if row["loss"] == "nan"}) == 10
+    kept = load_model(folder.last, "cpu").net
+    assert all(parameter.isfinite().all() for parameter in kept.parameters())
+
+
+def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
+    root: Path, small: Architecture, tmp_path: Path
+) -> None:
+    """In a worker, whose errors arrive with a traceback."""
+    own = Path(shutil.copytree(root, tmp_path / "root"))
+    data = gather([own], builtin_tasks())
+    state = tmp_path / "model.resume.safetensors"
+    torch.manual_seed(0)
+    net = M2Dino(small, data.tasks.values())
+
+    def on_step(step: int, task_id: str, loss: float) -> None:
+        for image in (own / "Data" / "images").iterdir():
+            image.unlink()
+
+    settings = TrainSettings(epochs=1000, batch_size=4)
+    with pytest.raises(DatasetError) as caught:
+        train(net, frames(data), settings, device="cpu", workers=1, state_file=state, on_step=on_step)
+    assert "does not exist" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+    assert read_about(state)["step"] >= 1
+
+
+def test_held_out_rows_of_another_definition_are_refused_before_the_training(root: Path, tmp_path: Path) -> None:
+    val = Path(shutil.copytree(root, tmp_path / "val"))
+    table = val / "csv_files" / "classification.csv"
+    with table.open(newline="", encoding="utf-8") as stream:
+        rows = [{**row, "num_classes": "4", "mask": "3"} for row in csv.DictReader(stream)]
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(DatasetError, match=r"classification.csv, line 2: .* num_classes 4"):
+        gather([root], builtin_tasks(), val_roots=[val])
+    # A task that nobody asked for is not looked at.
+    gather([root], builtin_tasks(), val_roots=[val], task_ids=[TASKS["detection"]])
+
+
 def test_a_length_must_be_given_once_and_make_sense() -> None:
     for wrong in ({}, {"minutes": 1.0, "epochs": 1.0}, {"epochs": 0.0}, {"minutes": -1.0}):
         with pytest.raises(UsageError):
             TrainSettings(**wrong)
+    for odd in (math.nan, math.inf):
+        for name in ("minutes", "epochs"):
+            with pytest.raises(UsageError, match="length"):
+                TrainSettings(**{name: odd})
+        with pytest.raises(UsageError, match="rates"):
+            TrainSettings(epochs=1, encoder_lr=odd)
+    with pytest.raises(UsageError, match="seed"):
+        TrainSettings(epochs=1, seed=2**40)
     with pytest.raises(UsageError, match="batch"):
         TrainSettings(epochs=1, batch_size=0)
 
@@ -327,7 +396,7 @@ def test_a_step_whose_loss_is_no_number_is_left_out_and_noted(
     before = {key: value.clone() for key, value in net.state_dict().items()}
     settings = TrainSettings(epochs=4, batch_size=4)
     result = train(net, frames(data), settings, device="cpu", workers=0, folder=folder, on_step=on_step)
-    assert result.steps == 6
+    assert (result.steps, result.left_out) == (6, 2)
     noted = [(row["step"], row["task"]) for row in folder.rows() if row["loss"] == "nan"]
     assert noted == [("3", TASKS["regression"]), ("4", TASKS["regression"])]
     assert all(value.isfinite().all() for key, value in net.state_dict().items() if "heads.task_FUGC" not in key)

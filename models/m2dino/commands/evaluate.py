@@ -32,13 +32,14 @@ def evaluate(
     limit: Annotated[int, typer.Option(min=0, help="So many rows of each task, spread evenly; 0 for all.")] = 0,
     per_image: Annotated[Path | None, typer.Option(help="Write a CSV file with the figures of every image.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a picture of each task's best and worst here.")] = None,
+    task_file: Annotated[list[Path] | None, typer.Option(help="A TOML file of your own tasks.")] = None,
     tta: Annotated[bool, typer.Option("--tta", help="Average over larger and mirrored views; slower.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: {type: {task: {metric: value}}}.")] = False,
 ) -> None:
     """Score predictions, or a checkpoint: the official metrics, and clinical figures beside them."""
     from m2dino.data.fmuia import find_roots, read_root, tasks_of
-    from m2dino.data.fmuia_output import OutputReader
+    from m2dino.data.fmuia_output import OutputReader, check_apart
     from m2dino.evaluation import folder_source, model_source, pixel_sizes, score_rows
     from m2dino.predictor import load_model
     from m2dino.scoring import report
@@ -56,9 +57,11 @@ def evaluate(
     all_rows = [row for path in find_roots(root) for row in read_root(path)]
     rows = _chosen(root, all_rows, [part.strip() for part in tasks.split(",") if part.strip()], limit)
     notes = _repetitions(rows)
+    reader: OutputReader | None = None
     with stop_on_interrupt() as should_stop:
         if predictions is not None:
-            known = tasks_of(rows, load_tasks())
+            check_apart(rows)
+            known = tasks_of(rows, load_tasks(task_file or ()))
             reader = OutputReader(predictions)
             source = folder_source(reader)
             notes += _strangers(reader, predictions, all_rows)
@@ -74,13 +77,15 @@ def evaluate(
             rows = [row for row in rows if row.task_id in model.tasks]
             if not rows:
                 raise UsageError(f"{root}: the checkpoint {model.id} knows none of its tasks.")
-            known = tasks_of(rows, load_tasks().extended(model.tasks.values()))
+            known = tasks_of(rows, load_tasks(task_file or ()).extended(model.tasks.values()))
             source = model_source(model, should_stop)
         scores = score_rows(
             source, rows, known, scales=pixel_sizes(all_rows), on_progress=terminal_progress(), should_stop=should_stop
         )
         if should_stop():
             notes.append("stopped; tasks that were not finished are left out.")
+        if reader is not None and reader.inside_out:
+            notes.append(f"{predictions}: {reader.inside_out} boxes end before they start; they count as missed.")
         empty = [task_id for task_id, each in scores.items() if not each.counts["scored"]]
         if empty:
             notes.append(f"left out, because there is not one prediction of them: {', '.join(empty)}.")

@@ -126,7 +126,7 @@ def predict(
 
 def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: bool) -> None:
     from m2dino.data.fmuia import find_roots, read_root, tasks_of
-    from m2dino.data.fmuia_output import OutputWriter, check_apart
+    from m2dino.data.fmuia_output import OutputWriter, check_apart, check_masks_apart
     from m2dino.evaluation import predict_rows
     from m2dino.predictor import load_model
     from m2dino.tasks import load_tasks
@@ -134,12 +134,13 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
 
     model = TestTimeAugmented(load_model(checkpoint, device)) if tta else load_model(checkpoint, device)
     rows = [row for root in find_roots(path) for row in read_root(root, labels=False)]
-    tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
-    unknown = [task_id for task_id in tasks if task_id not in model.tasks]
+    unknown = [task_id for task_id in dict.fromkeys(row.task_id for row in rows) if task_id not in model.tasks]
     if unknown:
         print(f"m2dino: left out, because the checkpoint does not know them: {', '.join(unknown)}", file=sys.stderr)
     rows = [row for row in rows if row.task_id in model.tasks]
+    tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
     check_apart(rows)
+    check_masks_apart(rows)
     progress, done = terminal_progress(), 0
     left_out: list[Row] = []
 
@@ -148,16 +149,13 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
         print(f"m2dino: left out of {row.task_id}: {error}", file=sys.stderr)
 
     with stop_on_interrupt() as should_stop, OutputWriter(out) as writer:
-        for task_id in tasks:
-            if task_id in model.tasks:
-                own = [row for row in rows if row.task_id == task_id]
-                for row, value in predict_rows(
-                    model, own, tasks[task_id], should_stop=should_stop, on_unreadable=leave_out
-                ):
-                    writer.add(row, value)
-                    done += 1
-                    tried = done + len(left_out)
-                    progress(tried, len(rows), f"{task_id}: {tried} / {len(rows)}")
+        for task_id, task in tasks.items():
+            own = [row for row in rows if row.task_id == task_id]
+            for row, value in predict_rows(model, own, task, should_stop=should_stop, on_unreadable=leave_out):
+                writer.add(row, value)
+                done += 1
+                tried = done + len(left_out)
+                progress(tried, len(rows), f"{task_id}: {tried} / {len(rows)}")
     print(f"{out}: {done} predictions")
     if left_out:
         print(

@@ -108,6 +108,9 @@ def train(
         raise UsageError("Give --minutes or --epochs, not both.")
     if pretrained and weights is not None:
         raise UsageError("Give --pretrained or --weights, not both.")
+    for root in roots:
+        if root.suffix == ".safetensors":
+            raise UsageError(f"{root}: weights to start from are given by --weights {root}, not as a data set.")
     given = pretrained or weights is not None
     usual_lr, usual_decay = TrainSettings.encoder_rates(given)
     settings = TrainSettings(
@@ -177,6 +180,8 @@ def train(
                 on_progress=progress,
                 should_stop=should_stop,
             )
+            if first and result.left_out:
+                print(f"{result.left_out} steps were left out: the loss was not a number.", file=sys.stderr)
             if first and made.id:  # without one it was not written: what was finished before lies there
                 print_card(made, file)
             if result.stopped:

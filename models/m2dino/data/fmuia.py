@@ -32,7 +32,7 @@ __all__ = [
 def read_root(root: Path, tasks: Collection[str] | None = None, *, labels: bool = True) -> list[Row]:
     """Return the rows of every table of a root, in order of table name and line.
 
-    Images and masks are checked to exist, not decoded.
+    Images and masks are checked to exist, not decoded, where labels are asked for.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def read_root(root: Path, tasks: Collection[str] | None = None, *, labels: bool 
     tasks : collection of str, optional
         Ids of the tasks to keep; the rows of others are not looked at. All by default.
     labels : bool
-        Whether every row must be labelled. False reads data whose labels are hidden: what labels there are, are read.
+        Whether every row must be labelled. False reads data to predict on: of hidden or faulty labels the row has none,
+        and whether an image exists is told when it is opened.
 
     Raises
     ------

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from m2dino.cine.loop import Frame
+from m2dino.data.own_tasks import tasks_of
 from m2dino.data.problems import Problem
 from m2dino.data.row_check import RowChecker
 from m2dino.data.rows import Place, Row, label_columns, parse_row, row_faults
 from m2dino.data.same_bytes import same_bytes
 from m2dino.data.split_check import repeated_pictures, split_problems, thumbnail
 from m2dino.data.tables import table_lines, tables
-from m2dino.errors import DatasetError
+from m2dino.errors import DatasetError, M2DinoError
 from m2dino.progress import OnProgress, ignore_progress
+from m2dino.tasks import load_tasks
 from m2dino.values import Keypoints, TaskType
 
 
@@ -34,8 +36,9 @@ def check_roots(
 
     Looked for: what `read_root` refuses, every fault of a row; columns that a table's rows need; what
     `RowChecker.problems` finds; NaN written as a point (an empty cell is a point that is not visible); files of the
-    same bytes with rows of one task; rows of one task that disagree about its type or number of classes; and between
-    several roots, which are taken for splits, what `split_problems` finds.
+    same bytes with rows of one task; rows of one task that disagree about its type or number of classes, with each
+    other or with the task as it is known, and ids that cannot be a task's; and between several roots, which are taken
+    for splits, what `split_problems` finds.
 
     Parameters
     ----------
@@ -85,6 +88,7 @@ class _Check:
             raise DatasetError(f"{self.root}: no folder csv_files in it, so it is not a data set in the FM_UIA layout.")
         self.tables = tables(self.root)
         self.checker = _Thumbnails()
+        self.registry = load_tasks()
         self.rows: list[Row] = []
         self.problems: list[Problem] = []
 
@@ -113,6 +117,11 @@ class _Check:
 
     def _look_at_row(self, row: Row, cells: Mapping[str, str], known: dict[str, Row]) -> None:
         self.rows.append(row)
+        if row.task_id not in known:
+            try:
+                tasks_of([row], self.registry)
+            except M2DinoError as error:
+                self.problems.append(Problem(row.csv, row.line, _without_place(error, row.csv, row.line)))
         other = known.setdefault(row.task_id, row)
         if (other.type, other.num_classes) != (row.type, row.num_classes):
             text = (
@@ -161,7 +170,7 @@ def _nan_points(row: Row, cells: Mapping[str, str]) -> Iterator[str]:
                 yield f"point_{index + 1}_xy is NaN; leave the cell empty where the point is not visible."
 
 
-def _without_place(error: DatasetError, table: Path, line: int = 0) -> str:
+def _without_place(error: M2DinoError, table: Path, line: int = 0) -> str:
     text = str(error)
     for prefix in (f"{table}, line {line}: ", f"{table}: "):
         text = text.removeprefix(prefix)

@@ -41,14 +41,14 @@ def mask_file(out: Path, row: Row) -> Path:
 
 
 def check_apart(rows: Iterable[Row]) -> None:
-    """Check that no prediction of one data set would take the place of another's in the output folder.
+    """Check that in a folder of predictions no row's would stand in the place of another's.
 
     The layout tells predictions apart by cells of the tables, which may be the same in train and in val.
 
     Raises
     ------
     UsageError
-        Rows of two roots would be written to the same mask, or as the same image of the same task.
+        Rows of two roots have the same mask, or the same image of the same task.
     """
     taken: dict[Path | tuple[str, str], Row] = {}
     for row in rows:
@@ -57,9 +57,32 @@ def check_apart(rows: Iterable[Row]) -> None:
         if first.root != row.root:
             what = f"the same mask, {mask_file(Path(), row)}" if is_mask else f"the same image, {row.image_path}"
             raise UsageError(
-                f"{first.csv}, line {first.line}, and {row.csv}, line {row.line}, would give predictions of {what}: "
-                f"predict {first.root} and {row.root} one at a time, each into a folder of its own."
+                f"{_lines(first, row)} have their predictions in one place, {what}: take {first.root} and {row.root} "
+                "one at a time, each with a folder of its own."
             )
+
+
+def check_masks_apart(rows: Iterable[Row]) -> None:
+    """Check that no two masks to be predicted go to one file, which one of them would then not be in.
+
+    Raises
+    ------
+    UsageError
+        Rows that differ in their image or their task name the same mask, or, naming none, are given the same.
+    """
+    taken: dict[Path, Row] = {}
+    for row in rows:
+        if row.type == "segmentation":
+            first = taken.setdefault(mask_file(Path(), row), row)
+            if (first.image, first.task_id) != (row.image, row.task_id):
+                raise UsageError(
+                    f"{_lines(first, row)} would have their predictions in one file, {mask_file(Path(), row)}: give "
+                    "each a mask_path of its own."
+                )
+
+
+def _lines(one: Row, other: Row) -> str:
+    return f"{one.csv}, line {one.line}, and {other.csv}, line {other.line},"
 
 
 class OutputWriter:
@@ -136,6 +159,8 @@ class OutputReader:
     ----------
     repeated : int
         Entries that name an image and task that an earlier one has named; the last one counts, as in the scorer.
+    inside_out : int
+        Boxes whose end lies before their start: they meet nothing, as in the scorer. Counted as they are asked for.
 
     Raises
     ------
@@ -149,7 +174,7 @@ class OutputReader:
         self._out = Path(out)
         if not self._out.is_dir():
             raise MissingFileError(f"{out}: no such folder of predictions.")
-        self.repeated = 0
+        self.repeated = self.inside_out = 0
         self._entries: dict[tuple[str, str], dict[str, Any]] = {}
         for name in _FILES.values():
             path = self._out / name
@@ -180,11 +205,20 @@ class OutputReader:
         if entry is None:
             return None
         try:
+            if row.type == "detection":
+                return self._box(entry)
             return _value(row, entry)
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
                 f"{self._out / _FILES[row.type]}: the entry of {row.image_path} for {row.task_id} needs {_needs(row)}."
             ) from error
+
+    def _box(self, entry: dict[str, Any]) -> Box:
+        x_min, y_min, x_max, y_max = (float(number) for number in entry["bbox_pixels"])
+        if x_max >= x_min and y_max >= y_min:
+            return Box(y_min, x_min, y_max, x_max)
+        self.inside_out += 1
+        return Box(y_min, x_min, y_min, x_min)
 
     def strangers(self, rows: Iterable[Row]) -> tuple[int, int]:
         """Return how many (entries of the lists, PNG files) belong to none of the rows."""
@@ -208,9 +242,6 @@ def _needs(row: Row) -> str:
 def _value(row: Row, entry: dict[str, Any]) -> Predicted:
     if row.type == "classification":
         return _class(row, entry)
-    if row.type == "detection":
-        x_min, y_min, x_max, y_max = (float(number) for number in entry["bbox_pixels"])
-        return Box(y_min, x_min, y_max, x_max)
     points = np.array(entry["predicted_points_pixels"], dtype=np.float64).reshape(row.num_classes, 2)
     if not np.isfinite(points).all():
         raise ValueError("a point that is nowhere")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from m2dino.cine.loop import Frame
 from m2dino.data.image_files import load_image, mask_pixels
@@ -48,7 +47,7 @@ class RowChecker:
                 return "the box is empty"
             if box.y_max <= 0 or box.x_max <= 0 or box.y_min >= size[0] or box.x_min >= size[1]:
                 return "the box lies outside the image"
-        if isinstance(row.label, Keypoints) and size is not None and not _seen(row.label, size).any():
+        if isinstance(row.label, Keypoints) and size is not None and not row.label.inside(size).any():
             return "no point is visible in the image"
         first = self._first.get((row.task_id, row.image))
         if first is not None and first is not row and _same_label(first, row):
@@ -80,7 +79,7 @@ class RowChecker:
             if box.y_min < 0 or box.x_min < 0 or box.y_max > height or box.x_max > width:
                 yield "warning", f"the box leaves {where}; training cuts it there."
         elif isinstance(row.label, Keypoints):
-            there = _seen(row.label, size) | np.isnan(row.label.points[:, 0])
+            there = row.label.inside(size) | np.isnan(row.label.points[:, 0])
             for index in np.flatnonzero(~there):
                 yield "warning", f"point_{index + 1}_xy lies outside {where}; training takes it as not visible."
 
@@ -94,12 +93,6 @@ class RowChecker:
 
     def on_image(self, image: Path, frame: Frame) -> None:
         """Take note of a decoded image; called once for each."""
-
-
-def _seen(label: Keypoints, size: tuple[int, int]) -> NDArray[np.bool_]:
-    points = label.points
-    with np.errstate(invalid="ignore"):
-        return np.asarray(((points >= -0.5) & (points <= np.array(size) - 0.5)).all(axis=1))
 
 
 def _same_label(one: Row, other: Row) -> bool:

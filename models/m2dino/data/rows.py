@@ -125,7 +125,8 @@ def parse_row(cells: Mapping[str, str], place: Place, *, labels: bool = True) ->
         Cell by column name; cells of other types' columns may be empty.
     place : Place
     labels : bool
-        Whether the label must be there and its mask exist. False for data whose labels are hidden.
+        Whether the label and the files must be there. False for data to predict on, whose labels may be hidden: a label
+        that cannot be read is none, and a missing image is told when it is opened.
 
     Raises
     ------
@@ -135,15 +136,18 @@ def parse_row(cells: Mapping[str, str], place: Place, *, labels: bool = True) ->
     for column in COMMON_COLUMNS:
         _filled(cells, column, place)
     task_type, count = _type(cells, place), _count(cells, place)
-    image = place.file(cells["image_path"], "image_path")
+    image = place.file(cells["image_path"], "image_path", must_exist=labels)
 
     mask: Path | None = None
     mask_path: str | None = None
     label: int | Box | Keypoints | None = None
     if task_type == "segmentation":
         mask, mask_path = _mask(cells, place, labels=labels)
-    elif labels or _has_label(cells, task_type):
+    elif labels:
         label = _label(cells, task_type, count, place)
+    else:
+        label = _if_sound(lambda: _label(cells, task_type, count, place))
+    size = partial(_pixel_mm, cells.get("pixel_mm", ""), place)
     return Row(
         task_id=cells["task_id"].strip(),
         type=task_type,
@@ -155,7 +159,7 @@ def parse_row(cells: Mapping[str, str], place: Place, *, labels: bool = True) ->
         label=label,
         csv=place.csv,
         line=place.line,
-        pixel_mm=_pixel_mm(cells.get("pixel_mm", ""), place),
+        pixel_mm=size() if labels else _if_sound(size),
         root=place.root,
         subject=next((cells[c].strip() for c in GROUP_COLUMNS if not _absent(cells.get(c, ""))), None),
     )
@@ -216,8 +220,8 @@ def _count(cells: Mapping[str, str], place: Place) -> int:
 
 def _mask(cells: Mapping[str, str], place: Place, *, labels: bool) -> tuple[Path | None, str | None]:
     """Return the mask's file, if there is one, and its cell."""
-    cell = cells.get("mask_path", "").strip() or None
-    if cell is None:
+    cell = cells.get("mask_path", "").strip()
+    if _absent(cell):
         if labels:
             place.fault("a segmentation row needs a mask_path.")
         return None, None
@@ -229,11 +233,12 @@ def _absent(cell: str) -> bool:
     return cell.strip().lower() in _ABSENT
 
 
-def _has_label(cells: Mapping[str, str], kind: TaskType) -> bool:
-    columns = {"classification": ("mask",), "detection": BOX_COLUMNS}.get(kind)
-    if columns is None:
-        columns = tuple(column for column in cells if column.startswith("point_"))
-    return any(not _absent(cells.get(column, "")) for column in columns)
+def _if_sound(read: Callable[[], T]) -> T | None:
+    """Return what is read, or None where it is not sound."""
+    try:
+        return read()
+    except DatasetError:
+        return None
 
 
 def _label(cells: Mapping[str, str], kind: TaskType, count: int, place: Place) -> int | Box | Keypoints:

@@ -121,15 +121,20 @@ Placed = PlacedMask | PlacedBox | PlacedPoints | PlacedClass
 
 
 def place(value: Value, box: Letterbox) -> Placed:
-    """Place a value, in original-frame pixels, in the square of `box`."""
+    """Place a value, in original-frame pixels, in the square of `box`.
+
+    What lies beside the frame is not learnt, though the square may have padding there: a point outside is not visible,
+    and a box is cut.
+    """
     if isinstance(value, Mask):
         return PlacedMask(Image.fromarray(box.mask_in(value.labels).numpy()))
     if isinstance(value, Box):
         y_min, x_min, y_max, x_max = value.as_tuple()
         corners = np.array([[y_min, x_min], [y_min, x_max], [y_max, x_min], [y_max, x_max]])
-        return PlacedBox(box.edges_in(corners))
+        return PlacedBox(box.edges_in(corners.clip(0, (box.height, box.width))))
     if isinstance(value, Keypoints):
-        return PlacedPoints(box.points_in(value.points))
+        inside = value.inside((box.height, box.width))
+        return PlacedPoints(box.points_in(np.where(inside[:, None], value.points, np.nan)))
     return PlacedClass(value.index)
 
 

@@ -98,7 +98,7 @@ def gather(
     Raises
     ------
     DatasetError
-        A row is not sound.
+        A row is not sound, or rows, held out or not, disagree about their task.
     TooLittleDataError
         Nothing is left to train on.
     """
@@ -106,8 +106,9 @@ def gather(
     rows, left_out = checked.rows, checked.left_out
     dropped = 0
     if val_roots:
-        held_out = read_rows(val_roots, None)
-        checked = sound_rows([row for row in held_out if task_ids is None or row.task_id in task_ids], on_progress)
+        # A task asked for need not be here, and rows of other tasks are not looked at.
+        held_out = [row for path in val_roots for root in find_roots(path) for row in read_root(root, task_ids)]
+        checked = sound_rows(held_out, on_progress)
         held_out, left_out = checked.rows, left_out + checked.left_out
         keys = subjects([*rows, *held_out])
         seen = set(keys[len(rows) :])
@@ -117,8 +118,11 @@ def gather(
         train, held_out = split(rows, val_fraction, seed)
     if not train:
         raise TooLittleDataError("There is no labelled row left to train on.")
-    tasks = tasks_of(train, registry)
-    return TrainingData(train, [row for row in held_out if row.task_id in tasks], tasks, dropped, tuple(left_out))
+    learnt = {row.task_id for row in train}
+    held_out = [row for row in held_out if row.task_id in learnt]
+    # Held-out rows must be of the same tasks, or a check would fail after minutes of training.
+    tasks = tasks_of([*train, *held_out], registry)
+    return TrainingData(train, held_out, tasks, dropped, tuple(left_out))
 
 
 def fingerprint(rows: Iterable[Row]) -> str:

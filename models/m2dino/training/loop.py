@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from torch.utils.data import DataLoader
 from m2dino.data.row_values import label_value
 from m2dino.data.rows import Row
 from m2dino.data.samples import CorrectedFrame, GroupedFrames, GroupKey, GroupSample, LabelledFrames, collate_groups
-from m2dino.errors import TrainingError
+from m2dino.errors import M2DinoError, TrainingError
 from m2dino.network.checkpoint import read_tensors
 from m2dino.network.model import M2Dino
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
@@ -38,6 +37,7 @@ from m2dino.training.run_folder import RunFolder
 from m2dino.training.sampling import Batch, TaskSampler, rows_of_task, sampler_of
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import load_state, read_about, save_state
+from m2dino.training.workers import leave_signals_to_the_parent, own_words
 from m2dino.values import ClassProbabilities
 
 SAVE_EVERY_S = 120.0
@@ -61,6 +61,8 @@ class TrainResult:
         The scores of the state that was kept, where states were scored.
     early : bool
         Whether the run ended because its scores rose no more.
+    left_out : int
+        Steps that were left out because a loss was not a number.
     """
 
     steps: int
@@ -69,6 +71,7 @@ class TrainResult:
     losses: dict[str, float]
     best: Check | None = None
     early: bool = False
+    left_out: int = 0
 
 
 def train(
@@ -128,7 +131,10 @@ def train(
     Raises
     ------
     TrainingError
-        A task's loss was not finite ten times in a row, or the state file does not fit.
+        A loss was not finite ten times in a row, of one task or of all together, or the state file does not fit. In a
+        folder the last good state is kept.
+    DatasetError
+        A file has gone or broken since the rows were checked; the state is kept.
     UsageError
         The batch cannot be divided among the processes.
     CheckpointWriteError
@@ -172,6 +178,7 @@ class _Loop:
         self.halving = Halving(settings.batch_size)
         self.losses: dict[str, float] = {}
         self.bad: dict[str, int] = {}
+        self.in_a_row = self.left_out = 0
         self.history = History()
         self.clock = Clock(settings, len(frames) / self.sampler.labels_per_image)
         self.pace = Pace(settings, self.clock.steps)
@@ -206,7 +213,7 @@ class _Loop:
             collate_fn=collate_groups,
             num_workers=workers,
             prefetch_factor=3 if workers else None,
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=leave_signals_to_the_parent,
         )
         batches = iter(loader)
         self.module.train()
@@ -223,6 +230,10 @@ class _Loop:
                     raise
                 stopped = True
                 break
+            except M2DinoError as error:
+                self.save()
+                # From a worker it comes with the worker's traceback before its own words.
+                raise type(error)(own_words(error)) from None
             losses = self._step(self.sampler.batch(self.clock.step), sample, fraction)
             if on_step is not None:
                 for task, loss in losses.items():
@@ -309,15 +320,26 @@ class _Loop:
                 self.losses[task] = 0.9 * self.losses.get(task, loss) + 0.1 * loss
             elif task in at_fault:
                 self.bad[task] = self.bad.get(task, 0) + 1
-        worst = next((task for task, count in self.bad.items() if count >= BAD_STEPS), None)
-        if worst is not None:
+        self.in_a_row = self.in_a_row + 1 if at_fault else 0
+        self.left_out += bool(at_fault)
+        worst = [task for task, count in self.bad.items() if count >= BAD_STEPS]
+        if worst or self.in_a_row >= BAD_STEPS:
             self.save()
-            if self.folder is not None:
-                self.folder.flush(self.clock.step, self.clock.seconds, self._rate())
             raise TrainingError(
-                f"The loss of {worst} was not a number {BAD_STEPS} times in a row; the last good state was kept. "
-                "Check its labels, or leave it out."
+                f"The loss of {' and of '.join(worst or at_fault)} was not a number {BAD_STEPS} times in a row. "
+                f"{self._keep_good()}Check the labels, lower the learning rate, or leave the task out."
             )
+
+    def _keep_good(self) -> str:
+        """Write the moving average, which no bad step went into, as the last state; return a sentence that says so."""
+        if self.folder is None:
+            return ""
+        self.folder.flush(self.clock.step, self.clock.seconds, self._rate())
+        if not all(bool(value.isfinite().all()) for value in self.average.values()):
+            return f"The best state is in {self.folder.best}. " if self.folder.best.is_file() else ""
+        with self._averaged():
+            self.folder.keep_last(self.net, None)
+        return f"The last good state is in {self.folder.last}. "
 
     def _where(self, should_stop: ShouldStop) -> tuple[float, bool, bool]:
         """Return how far the run is, whether it is to stop, and whether to end early, after a check if one is due.
@@ -391,7 +413,7 @@ class _Loop:
                 best = self.history.best if self.settings.keep == "best" else None
                 if best is not None and self.folder.best.is_file():
                     self.net.load_state_dict(read_tensors(self.folder.best))
-        return TrainResult(self.clock.step, self.clock.seconds, stopped, self.losses, best, early)
+        return TrainResult(self.clock.step, self.clock.seconds, stopped, self.losses, best, early, self.left_out)
 
     def save(self) -> None:
         """Keep the state, unless it holds a NaN: that would be worth less than the one before it."""
@@ -406,6 +428,7 @@ class _Loop:
             "settings": self.settings.to_dict(),
             "losses": self.losses,
             "bad": self.bad,
+            "left_out": self.left_out,
             "checked": self.pace.done,
             "check_seconds": self.pace.seconds,
             "check_batches": len(self.held_out.batches) if self.held_out is not None else None,
@@ -428,6 +451,7 @@ class _Loop:
             self.losses = dict(about["losses"])
             # A run that ended by them is given another chance: the cause may be gone.
             self.bad = {task: count for task, count in dict(about["bad"]).items() if count < BAD_STEPS}
+            self.left_out = int(about.get("left_out", 0))
             self.pace.done, self.pace.seconds = int(about["checked"]), float(about["check_seconds"])
             self.history, self.checked_batches = History(about["checks"]), about["check_batches"]
         except (KeyError, TypeError, ValueError) as error:
@@ -442,7 +466,8 @@ class _Loop:
         mean = sum(self.losses.values()) / max(len(self.losses), 1)
         best = self.history.best
         score = f" · best score {best.score:.3f}" if best is not None else ""
-        return f"step {self.clock.step} · loss {mean:.3f}{score} · {duration(self.clock.remaining)} left"
+        bad = f" · {self.left_out} steps left out: no number" if self.left_out else ""
+        return f"step {self.clock.step} · loss {mean:.3f}{score}{bad} · {duration(self.clock.remaining)} left"
 
 
 class _Steps:
@@ -470,7 +495,3 @@ def _class_of(row: Row | CorrectedFrame) -> int:
     value = label_value(row) if isinstance(row, Row) else row.value()
     assert isinstance(value, ClassProbabilities)
     return value.index
-
-
-def _leave_interrupts_to_the_parent(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

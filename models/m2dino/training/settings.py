@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from m2dino.errors import UsageError
+
+MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -117,12 +120,14 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.epochs is None):
             raise UsageError("Say how long to train: either in minutes or in epochs.")
-        if (self.minutes or self.epochs or 0) <= 0:
-            raise UsageError("The length of a training run must be more than 0.")
+        if not 0 < (self.minutes or self.epochs or 0) < math.inf:
+            raise UsageError("The length of a training run must be a number of more than 0.")
         if self.batch_size < 1:
             raise UsageError(f"The batch size must be at least 1, not {self.batch_size}.")
-        if min(self.encoder_lr, self.head_lr, self.stem_lr) <= 0:
-            raise UsageError("Learning rates must be more than 0.")
+        if not all(0 < rate < math.inf for rate in (self.encoder_lr, self.head_lr, self.stem_lr)):
+            raise UsageError("Learning rates must be numbers of more than 0.")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise UsageError(f"The seed must lie between 0 and {MOST_SEED}, not be {self.seed}.")
         if not 0 < self.layer_decay <= 1:
             raise UsageError(f"The layer decay must be more than 0 and at most 1, not {self.layer_decay:g}.")
         if not 0 <= self.alpha <= 1:

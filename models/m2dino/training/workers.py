@@ -1,0 +1,31 @@
+"""The processes that decode and augment: what they do at a signal, and what an error from one of them says."""
+
+from __future__ import annotations
+
+import signal
+
+from m2dino.errors import M2DinoError
+
+GRACE_S = 60
+"""How long a worker goes on after it was told to end: a step, and the saving of the state, must fit in."""
+
+
+def leave_signals_to_the_parent(worker: int) -> None:
+    """Let the first process end this one, so that a signal to the whole group stops a run and does not break it.
+
+    PyTorch makes the death of a worker an error wherever the first process is then, which is mostly within a step.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "alarm"):
+        # Not for ever: a worker that the first process cannot reach must end as well.
+        signal.signal(signal.SIGTERM, lambda number, frame: _end_later())
+
+
+def _end_later() -> None:
+    signal.alarm(GRACE_S)
+
+
+def own_words(error: M2DinoError) -> str:
+    """Return what an error says, without the traceback that one from a worker brings along."""
+    kind = type(error)
+    return str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].strip()
