@@ -7,6 +7,7 @@ lists name their image by the cell of the table as it stands, which is the key t
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -215,10 +216,10 @@ class OutputReader:
 
     def _box(self, entry: dict[str, Any]) -> Box:
         x_min, y_min, x_max, y_max = (float(number) for number in entry["bbox_pixels"])
-        if x_max >= x_min and y_max >= y_min:
-            return Box(y_min, x_min, y_max, x_max)
-        self.inside_out += 1
-        return Box(y_min, x_min, y_min, x_min)
+        if math.isfinite(x_max + y_max) and (x_max < x_min or y_max < y_min):
+            self.inside_out += 1
+            x_max, y_max = x_min, y_min
+        return Box(y_min, x_min, y_max, x_max)
 
     def strangers(self, rows: Iterable[Row]) -> tuple[int, int]:
         """Return how many (entries of the lists, PNG files) belong to none of the rows."""
