@@ -49,9 +49,7 @@ def test_each_clinical_group_gets_its_own_file(root: Path, tmp_path: Path, insid
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_and_the_same_command_finishes(
-    root: Path, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_an_interrupt_saves_and_the_same_command_finishes(root: Path, tmp_path: Path, number: signal.Signals) -> None:
     """With a worker process, and the signal to the whole group, as a terminal or a cluster sends it."""
     out = tmp_path / "model.safetensors"
     options = ("--tasks", TASKS["classification"], "--epochs", 4, "--image-size", 64, "--experts", 2)

@@ -26,9 +26,9 @@ from m2dino.network.checkpoint import load_checkpoint, read_tensors, write_tenso
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
+from m2dino.tasks import builtin_tasks
 from m2dino.training import checks, temperatures
 from m2dino.training.checks import HeldOut
-from m2dino.tasks import builtin_tasks
 from m2dino.training.data import TrainingData, gather
 from m2dino.training.loop import TrainResult, train
 from m2dino.training.losses import deep_loss
