@@ -52,7 +52,7 @@ def finetune(
         typer.Option(help="isolated: no other task can change; shared: experts learn too, others are replayed."),
     ] = "isolated",
     replay: Annotated[
-        list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form); may be repeated.")
+        list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form only); may be repeated.")
     ] = None,
     loops: Annotated[
         list[Path] | None,

@@ -14,7 +14,7 @@ from m2dino.data.store_reader import StoreReader
 from m2dino.network.card import read_card
 from m2dino.training.corrections import plan, replayable
 from m2dino.training.finetune_settings import FinetuneSettings, Form
-from m2dino.training.refusals import refuse_no_replay, refuse_other_task
+from m2dino.training.refusals import refuse_no_replay, refuse_other_task, refuse_replay_alone
 from m2dino.training.replay_folders import HELD_OUT, rows_to_replay
 from m2dino.training.speed import key_of, remembered
 
@@ -112,11 +112,14 @@ def estimate(
         The checkpoint knows the task with another type or number of classes.
     NothingToReplayError
         The shared form has nothing to replay.
+    UsageError
+        The isolated form is given data to replay.
     DatasetError, MissingFileError
         A folder of `replay` is not sound.
     NotACheckpointError, MissingPicturesError, StoreError
     """
     settings = settings or FinetuneSettings()
+    refuse_replay_alone(form, replay)
     division = plan(store, task_id)
     task, card = division.task, read_card(checkpoint)
     refuse_other_task(checkpoint, card, task)

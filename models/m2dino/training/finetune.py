@@ -35,7 +35,7 @@ from m2dino.training.finetune_settings import Form
 from m2dino.training.guard import Verdict, compare, harmed
 from m2dino.training.halving import give_back
 from m2dino.training.isolated import learn_isolated
-from m2dino.training.refusals import refuse_other_task
+from m2dino.training.refusals import refuse_other_task, refuse_replay_alone
 from m2dino.training.replay import gather_replay, score_replay
 from m2dino.training.run import metric_values
 from m2dino.training.shared import learn_shared
@@ -90,11 +90,14 @@ def finetune(
         The base knows the task with another type or number of classes.
     NothingToReplayError
         The shared form has nothing to replay.
+    UsageError
+        The isolated form is given data to replay.
     TrainingError
         Stopped before anything was learnt, or the loss was not a number.
     NotACheckpointError, CheckpointWriteError, StoreError, DatasetError
     """
     settings = settings or FinetuneSettings()
+    refuse_replay_alone(form, replay)
     check_place(out)
     start = time.monotonic()
     data = corrections(store, task_id)
