@@ -49,7 +49,7 @@ def finetune(
     ] = None,
     form: Annotated[
         Literal["isolated", "shared"],
-        typer.Option(help="isolated: no other task can change; shared: experts learn too, others are replayed."),
+        typer.Option(help="isolated: only what the task owns learns; shared: experts learn too, others are replayed."),
     ] = "isolated",
     replay: Annotated[
         list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form only); may be repeated.")
@@ -72,7 +72,7 @@ def finetune(
         bool, typer.Option(help="Print one JSON object a line; stop on the line 'stop', or when stdin closes.")
     ] = False,
 ) -> None:
-    """Train one task on corrected and accepted frames; every other task stays as it was."""
+    """Train one task on corrected and accepted frames; what becomes of other tasks is said before and after."""
     if json_lines and hasattr(os, "nice"):  # Windows prefers the window in the foreground by itself
         os.nice(GIVE_WAY)
     if estimate:
