@@ -39,7 +39,10 @@ class Checkpoint:
 
 
 def find_checkpoints(dataset: Path, others: Iterable[Path] = ()) -> tuple[list[Checkpoint], list[str]]:
-    """Return the usable checkpoints, bundled first and then oldest to newest, and a sentence for each unusable file."""
+    """Return the usable checkpoints, bundled first and then oldest to newest, and a sentence for each unusable file.
+
+    Each is listed once, also where `others` name it again.
+    """
     found: list[Checkpoint] = []
     problems: list[str] = []
     try:
@@ -48,7 +51,9 @@ def find_checkpoints(dataset: Path, others: Iterable[Path] = ()) -> tuple[list[C
     except M2DinoError as error:
         problems.append(str(error))
     own = sorted(checkpoint_folder(dataset).glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
-    for file in [*own, *others]:
+    for file in dict.fromkeys([*own, *others]):
+        if file in [one.path for one in found]:
+            continue
         try:
             found.append(Checkpoint(file, read_card(file)))
         except M2DinoError as error:

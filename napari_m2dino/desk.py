@@ -37,6 +37,8 @@ class Desk(QObject):
         The values of `task` on `loop`; its `session` is the state that belongs to them.
     checkpoints : list of Checkpoint
     checkpoint : Checkpoint or None
+    by_hand : bool
+        Whether a person chose it in this window, rather than the dataset folder, whose model in use it would be.
     looked : bool
         Whether checkpoints have been looked for yet.
     whole_frame : set of str
@@ -62,6 +64,7 @@ class Desk(QObject):
         self.result: ResultLayer | None = None
         self.checkpoints: list[Checkpoint] = []
         self.checkpoint: Checkpoint | None = None
+        self.by_hand = False
         self.looked = False
         self.whole_frame: set[str] = set()
         self._results: dict[tuple[int, str], ResultLayer] = {}

@@ -126,9 +126,9 @@ def outcome(run: Run) -> str:
     head += ", stopped early" if run.stopped else ""
     if run.unchanged:
         head += f". {run.unchanged} other tasks: unchanged, for only this one learned"
-    elif len(run.rows) > 1:
-        worse = sum(row.harmed for row in run.rows[1:])
-        head += f". {len(run.rows) - 1} other tasks measured, {worse or 'none'} worse"
+    if others := run.rows[1:]:
+        worse = sum(row.harmed for row in others)
+        head += f". {len(others)} other task{'s' if len(others) > 1 else ''} measured, {worse or 'none'} worse"
     if not run.rows:
         head += ". Nothing was held out to measure it on"
     return f"{head}."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from m2dino.errors import M2DinoError
-from m2dino.lineage import checkpoint_folder, read_lineage
+from m2dino.lineage import Lineage, checkpoint_folder, read_lineage
 from m2dino.values import ClassProbabilities
 from qtpy.QtCore import QObject, Signal
 
@@ -165,6 +165,7 @@ class Workshop(QObject):
         if self.desk.checkpoint is not None:
             self._before_opened[str(path)] = self.desk.checkpoint.path
         self._others.append(path)
+        self.desk.by_hand = True
         self._look_for_checkpoints(path)
 
     def _not_loaded(self, path: str, _sentence: str) -> None:
@@ -175,34 +176,47 @@ class Workshop(QObject):
             self._look_for_checkpoints(before)
 
     def move_dataset(self, folder: Path) -> None:
-        """Save to another dataset folder from now on."""
+        """Save to another dataset folder from now on, and work with its model in use unless a person chose one."""
         remember_dataset_folder(folder)
+        chosen = self.desk.checkpoint
+        if chosen is not None and self.desk.by_hand:
+            self._others.append(chosen.path)  # it may be one of the folder that is left
         self.reviewing.move_to(folder)
-        self._look_for_checkpoints()
+        self._look_for_checkpoints(moved=True)
 
-    def _look_for_checkpoints(self, prefer: Path | None = None, then: str = "", *, apply: bool = False) -> None:
+    def _look_for_checkpoints(
+        self, prefer: Path | None = None, then: str = "", *, apply: bool = False, moved: bool = False
+    ) -> None:
         folder, others = self.autosave.folder, list(self._others)
-        unchosen, self._applying = self.desk.checkpoint is None, apply
+        # Where nobody has chosen a model, the folder's own is taken.
+        begun, self._applying = moved or self.desk.checkpoint is None, apply
+        follows = begun and prefer is None and not self.desk.by_hand
         self.promoting.refresh()
 
         def job() -> None:
-            nonlocal prefer
-            found, problems = find_checkpoints(folder, others)
+            line = Lineage()
             with contextlib.suppress(M2DinoError):  # the line itself tells of its own trouble
-                if unchosen and prefer is None and (used := read_lineage(folder).in_use) is not None:
-                    prefer = used.file
+                line = read_lineage(folder)
+            used = line.in_use
+            found, problems = find_checkpoints(folder, [*others, *([used.file] if used else [])])
             usable = {one.path for one in found}
             unusable = [path for path in others if path not in usable]
-            send(self, "_checkpoints_found", found, problems, (prefer, then, unusable))
+            wanted = used.file if used and follows else prefer
+            gone = _gone(line) if begun else ""
+            send(self, "_checkpoints_found", found, problems, (wanted, then, unusable, gone))
 
         self._in_files(job, "looking for checkpoints")
 
-    def _take_checkpoints(self, found: Any, problems: list[str], wish: tuple[Path | None, str, list[Path]]) -> None:
-        prefer, then, unusable = wish
+    def _take_checkpoints(
+        self, found: Any, problems: list[str], wish: tuple[Path | None, str, list[Path], str]
+    ) -> None:
+        prefer, then, unusable, gone = wish
         self.desk.set_checkpoints(found, prefer)
         self._others = [path for path in self._others if path not in unusable]
         troubles = [problem for problem in problems if prefer is None or problem.startswith(str(prefer))]
-        if troubles:
+        if gone and self.desk.checkpoint is not None:
+            self.desk.tell(f"{gone} At hand now: {self.desk.checkpoint.title}.", "error")
+        elif troubles:
             self.desk.tell(troubles[-1], "error")
         elif then:
             self.desk.tell(then, "good")
@@ -230,6 +244,7 @@ class Workshop(QObject):
 
     def _use(self, file: Path, words: str) -> None:
         """Work with a model that was promoted or gone back to, on the loop on screen too."""
+        self.desk.by_hand = False  # it is the folder's own now
         if file not in [one.path for one in self.desk.checkpoints] and file.parent != checkpoint_folder(
             self.autosave.folder
         ):
@@ -241,3 +256,12 @@ class Workshop(QObject):
 
     def _guarded(self, job: Callable[[], None], doing: str) -> Callable[[], None]:
         return guarded(job, lambda error: send(self, "_trouble", explain(error, doing)))
+
+
+def _gone(line: Lineage) -> str:
+    """Say that the model in use of a dataset folder has gone; empty where it is there, or none is in use."""
+    if not line.used or line.in_use is not None:
+        return ""
+    lost = line.get(line.used[-1])
+    name = lost.file.name if lost else line.used[-1]
+    return f"The model in use of this dataset folder, {name}, has gone or is damaged: put it back, or go to another."

@@ -137,7 +137,7 @@ class OtherTaskError(TrainingError):
 
 
 class LineageError(M2DinoError):
-    """A model cannot be taken into use, kept aside or gone back to."""
+    """A model cannot be taken into use, kept aside, gone back to, started from or written over."""
 
 
 class HarmError(LineageError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from m2dino.training.cautions import leaning
 from m2dino.training.estimate import ISOLATED
 from m2dino.training.task_rows import SHOWN
 from qtpy.QtCore import Signal
@@ -139,9 +140,16 @@ class ImproveSection(Section):
         self.form.setCurrentIndex(self.form.findData(self.improving.form))
         estimate = found.estimate if shown and found is not None else None
         # Said of the isolated form without waiting for the estimate, so that the line does not come and go.
-        words = estimate.of_others if estimate else ISOLATED if self.improving.form == "isolated" else ""
+        words = (
+            estimate.of_others if estimate else "" if self.improving.form == "shared" or self._leant_on() else ISOLATED
+        )
         self.differs.say(words if shown else "")
         self.differs.setToolTip(f"No data here of {', '.join(estimate.unseen)}" if estimate and estimate.unseen else "")
+
+    def _leant_on(self) -> bool:
+        """Whether other tasks of the model are read together with what the task at hand outlines."""
+        task, checkpoint = self.desk.task, self.desk.checkpoint
+        return task is not None and checkpoint is not None and bool(leaning(checkpoint.tasks(), task))
 
     def _show_way_back(self, running: bool) -> None:
         before, now = self.promoting.line.before, self.promoting.line.in_use

@@ -80,6 +80,7 @@ class TaskSection(Section):
         )
 
     def _choose_model(self, index: int) -> None:
+        self.desk.by_hand = True
         self.desk.choose_checkpoint(self.desk.checkpoints[index])
 
     def _ask_checkpoint(self) -> None:

@@ -141,6 +141,20 @@ def test_short_runs_measure_and_the_advice_says_so(root: Path, monkeypatch: pyte
     assert any(note.startswith("Gradients of the shared encoder") for note in told.notes)
 
 
+@pytest.mark.usefixtures("small_probes")
+def test_stopped_before_a_short_run_was_finished_nothing_is_called_measured(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "steps_within", lambda *rest: 2)
+    told = advise([root], builtin_tasks(), minutes=1, should_stop=lambda: True)
+    data = json.loads(to_json(told))
+    assert data["basis"] == "counts"
+    assert "not measured" in data["certainty"]
+    assert all(one["measured"] is None for one in data["tasks"].values())
+    assert "not measured" in to_text(told)
+    assert "Measured by short runs" not in to_text(told)
+
+
 def test_a_task_and_its_copy_do_not_pull_apart(root: Path) -> None:
     data = gather([root], builtin_tasks(), task_ids=("carotid_artery", "breast_2cls"))
     torch.manual_seed(0)

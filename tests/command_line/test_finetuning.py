@@ -149,6 +149,8 @@ def test_mistakes_are_events_to_a_window_and_sentences_to_a_person(
         ((store, "--task", TASK, *base, "-o", checkpoint), "another name"),
         ((store, "--task", TASK, *base, "-o", text / "out.safetensors"), str(text)),
         ((store, "--task", TASK, *base, *out, "--form", "shared"), "--replay"),
+        ((store, "--task", TASK, *base, *out, "--replay", tmp_path), "--form shared"),
+        ((store, "--task", TASK, *base, "--replay", tmp_path, "--estimate"), "--form shared"),
         ((store, "--task", TASK, *base, *out, "--device", "gpu"), "gpu"),
     ):
         assert_one_sentence(inside("finetune", *words), says)

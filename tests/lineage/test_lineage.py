@@ -171,7 +171,7 @@ def test_what_is_no_checkpoint_or_no_line_is_refused(dataset: Path, tmp_path: Pa
             act(dataset, text)
     assert read_lineage(tmp_path / "nowhere").models == ()
     (dataset / "checkpoints" / DATABASE).write_bytes(b"not a database" * 400)
-    with pytest.raises(StoreSchemaError, match="damaged"):
+    with pytest.raises(StoreSchemaError, match=rf"{DATABASE}: the database is damaged"):
         read_lineage(dataset)
 
 
@@ -226,3 +226,55 @@ def test_a_model_that_would_lose_what_another_task_has_learnt_is_used_only_knowi
         promote(dataset, once_more)
     assert promote(dataset, once_more, despite_harm=True).in_use.file == once_more
     assert f"learnt of {OTHER}" in read_card(once_more).limits
+
+
+def test_no_new_checkpoint_is_written_over_a_model_that_may_be_wanted(
+    dataset: Path, base: Path, tuned: Tuned, tmp_path: Path, inside: Run
+) -> None:
+    """Wherever it lies: in use, used before, kept aside, or what another was made from. Undecided, it is replaced."""
+    mine = tmp_path / "mine.safetensors"
+    shutil.move(tuned("mine", 1), mine)
+    aside, undecided, parent = tuned("aside", 2), tuned("undecided", 3), tuned("parent", 4)
+    child = tuned("child", 5, parent=parent, task=OTHER)
+    for file, old in ((mine, base), (aside, base), (undecided, base), (parent, base), (child, parent)):
+        record_trained(dataset, file, old, train=8, heldout=2, loops=3)
+    again = ("finetune", dataset, "--task", TASK, "--checkpoint", bundled_checkpoint(), "-o")
+    assert_one_sentence(inside(*again, mine), "no store")  # it got as far as the corrections, which are not there
+    promote(dataset, mine)
+    keep_aside(dataset, aside)
+    assert_one_sentence(inside(*again, mine), f"{mine}: the model in use", name(mine), "another name")
+    assert_one_sentence(inside(*again, mine, "--estimate"), f"{mine}: the model in use")
+    assert_one_sentence(inside(*again, mine.parent / "dataset" / ".." / mine.name), "the model in use")
+    promote(dataset, child, despite_harm=True)
+    assert_one_sentence(inside(*again, mine), "in use before")
+    assert_one_sentence(inside(*again, aside), "kept aside")
+    assert_one_sentence(inside(*again, parent), "others were made from")
+    roll_back(dataset)
+    assert_one_sentence(inside(*again, child), "taken back")
+    for file in (undecided, tmp_path / "new.safetensors"):
+        assert_one_sentence(inside(*again, file), "no store")
+    mine.unlink()
+    assert_one_sentence(inside(*again, mine), "the model in use")
+    aside.unlink()
+    assert_one_sentence(inside(*again, aside), "no store")
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "another"])
+def test_where_the_model_in_use_has_gone_no_other_is_started_from_unasked(
+    damage: str, dataset: Path, base: Path, tuned: Tuned, tmp_path: Path, inside: Run
+) -> None:
+    first, second = tuned("m1", 1), tuned("m2", 2, task=OTHER)
+    for file in (first, second):
+        record_trained(dataset, file, base, train=8, heldout=2, loops=3)
+        promote(dataset, file, despite_harm=True)
+    words = ("finetune", dataset, "--task", TASK, "-o", tmp_path / "new.safetensors")
+    assert_one_sentence(inside(*words), "no store")
+    if damage == "gone":
+        second.unlink()
+    else:
+        second.write_bytes(second.read_bytes()[:500] if damage == "cut short" else base.read_bytes())
+    for more in ((), ("--estimate",)):
+        assert_one_sentence(inside(*words, *more), f"{second}: the model in use has gone or is damaged", "rollback")
+    assert_one_sentence(inside(*words, "--checkpoint", base), "no store")
+    assert inside("lineage", "rollback", dataset).returncode == 0
+    assert_one_sentence(inside(*words), "no store")

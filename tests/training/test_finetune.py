@@ -10,6 +10,7 @@ import pytest
 import torch
 from m2dino.data.store import Store
 from m2dino.errors import TooLittleDataError, TrainingError
+from m2dino.lineage import record_trained
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint
 from m2dino.network.heads import Output
@@ -80,6 +81,19 @@ def test_a_task_of_ones_own_starts_from_nothing_and_a_second_tuning_builds_on_it
     tuned(first, make_store(tmp_path / "points", "regression"), TASKS["regression"], second)
     assert changed(answers(first), answers(second)) == {TASKS["regression"]}
     assert read_card(second).parent_id == read_card(first).id
+
+
+def test_frames_that_are_learnt_again_are_counted_once(base: Path, tmp_path: Path) -> None:
+    """A task that learns anew after another one starts from a model that has learnt it from the same folder before."""
+    folder = make_store(make_store(tmp_path / "store"), "regression")
+    files, old = [tmp_path / f"{number}.safetensors" for number in range(3)], base
+    for file, kind in zip(files, ("segmentation", "regression", "segmentation"), strict=True):
+        result = tuned(old, folder, TASKS[kind], file)
+        record_trained(folder, file, old, train=result.train, heldout=result.heldout, loops=result.loops)
+        assert read_card(file).tasks[TASKS[kind]].n_train == 10 + 4
+        old = file
+    elsewhere = tuned(old, make_store(tmp_path / "another"), TASKS["segmentation"], tmp_path / "more.safetensors")
+    assert elsewhere.card.tasks[TASKS["segmentation"]].n_train == 10 + 4 + 4, "frames of another folder are others"
 
 
 def test_it_learns_from_a_few_corrections(base: Path, tmp_path: Path) -> None:

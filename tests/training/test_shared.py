@@ -209,6 +209,16 @@ def test_where_not_even_one_picture_fits_nothing_is_written(form: str, base: Pat
     assert not out.exists()
 
 
+def test_losses_that_are_no_numbers_end_it_and_it_says_that_nothing_was_made(
+    base: Path, root: Path, tmp_path: Path
+) -> None:
+    out, absurd = tmp_path / "out.safetensors", FinetuneSettings(steps=30, checks=1, lr=1e30)
+    with pytest.raises(TrainingError, match="not a number 10 times in a row; no new checkpoint was made") as told:
+        tuned(base, make_store(tmp_path / "store"), out, absurd, replay=[root])
+    assert "kept" not in str(told.value)
+    assert not out.exists()
+
+
 def test_what_the_store_holds_out_does_not_train_from_a_folder_either(base: Path, root: Path, tmp_path: Path) -> None:
     """And what it trains on is not measured on: here the store's frames were imported from that very folder."""
     other = builtin_tasks()[TASKS["detection"]]

@@ -57,7 +57,7 @@ def advise_finetune(dataset: Path, registry: TaskRegistry, task_id: str) -> Form
     if task_id not in counts:
         return None
     if len(counts) == 1:
-        reason = "The folder holds labels of no other task to pool it with, and so no other task can change."
+        reason = "The folder holds labels of no other task to pool it with, so only this one can learn."
         return FormAdvice("isolated", "task-specific", reason, "likely")
     told = by_counts(counts, task_id)
     form: Literal["isolated", "shared"] = "isolated" if told.paradigm == "task-specific" else "shared"

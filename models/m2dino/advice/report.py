@@ -35,7 +35,7 @@ class Told:
     tasks : dict of str to Advice
     overall : Advice
     probes : Probes or None
-        None where nothing was measured.
+        None where no short run was begun.
     notes : list of str
     """
 
@@ -46,9 +46,14 @@ class Told:
     notes: Sequence[str]
 
     @property
+    def measured(self) -> bool:
+        """Whether short runs say something of a task; told to stop, they may have ended before there were two."""
+        return self.probes is not None and bool(self.probes.summary.pooling)
+
+    @property
     def basis(self) -> str:
         """Say how the advice came about, and how sure it is."""
-        if self.probes is None:
+        if self.probes is None or not self.measured:
             return BY_COUNTS
         return MEASURED.format(steps=self.probes.steps, size=self.probes.image_size)
 
@@ -89,7 +94,7 @@ def to_json(told: Told) -> str:
     data = {
         "format": FORMAT,
         "version": VERSION,
-        "basis": "counts" if told.probes is None else "measured",
+        "basis": "measured" if told.measured else "counts",
         "certainty": told.basis,
         "overall": _advice(told.overall),
         "tasks": tasks,

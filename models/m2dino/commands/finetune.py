@@ -49,10 +49,10 @@ def finetune(
     ] = None,
     form: Annotated[
         Literal["isolated", "shared"],
-        typer.Option(help="isolated: no other task can change; shared: experts learn too, others are replayed."),
+        typer.Option(help="isolated: only what the task owns learns; shared: experts learn too, others are replayed."),
     ] = "isolated",
     replay: Annotated[
-        list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form); may be repeated.")
+        list[Path] | None, typer.Option(help="Labelled data of other tasks (shared form only); may be repeated.")
     ] = None,
     loops: Annotated[
         list[Path] | None,
@@ -72,11 +72,11 @@ def finetune(
         bool, typer.Option(help="Print one JSON object a line; stop on the line 'stop', or when stdin closes.")
     ] = False,
 ) -> None:
-    """Train one task on corrected and accepted frames; every other task stays as it was."""
+    """Train one task on corrected and accepted frames; what becomes of other tasks is said before and after."""
     if json_lines and hasattr(os, "nice"):  # Windows prefers the window in the foreground by itself
         os.nice(GIVE_WAY)
     if estimate:
-        _estimate(store, task, checkpoint, form, replay or [], steps, device, json_lines, loops or [])
+        _estimate(store, task, out, checkpoint, form, replay or [], steps, device, json_lines, loops or [])
         return
     if out is None:
         raise typer.BadParameter("give the checkpoint to write", param_hint="'-o' / '--out'")
@@ -133,8 +133,7 @@ def _run(
     from m2dino.training.finetune import FinetuneProgress, FinetuneSettings, finetune
 
     base = _base(checkpoint, store, task)
-    if base.resolve() == out.resolve():
-        raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
+    _refuse_place(base, store, out)
     settings = FinetuneSettings() if steps is None else FinetuneSettings(steps=steps)
     with Store.open(store) as opened:
         if loops:
@@ -178,20 +177,28 @@ def _run(
 
 def _base(checkpoint: str | None, store: Path, task: str) -> Path:
     """Return what to start from: what was named, or what the window would start from."""
-    from m2dino.lineage import read_lineage
+    from m2dino.lineage import start_of
     from m2dino.network.card import bundled_checkpoint
     from m2dino.network.config import PRESETS
 
     if checkpoint is None:
-        line = read_lineage(store)
-        start = line.start_for(task, line.in_use.id) if line.in_use is not None else None
-        return bundled_checkpoint() if start is None else start.file
+        return start_of(store, task) or bundled_checkpoint()
     return bundled_checkpoint(checkpoint) if checkpoint in PRESETS else Path(checkpoint)
+
+
+def _refuse_place(base: Path, store: Path, out: Path) -> None:
+    """Refuse to write over a model that is needed still."""
+    from m2dino.lineage import refuse_taken
+
+    if base.resolve() == out.resolve():
+        raise UsageError(f"{out}: the new checkpoint needs another name than the one it starts from.")
+    refuse_taken(store, out)
 
 
 def _estimate(
     store: Path,
     task: str,
+    out: Path | None,
     checkpoint: str | None,
     form: Literal["isolated", "shared"],
     replay: list[Path],
@@ -208,8 +215,11 @@ def _estimate(
     from m2dino.training.finetune_settings import FinetuneSettings
     from m2dino.training.trial import measure_speed
 
-    base, kind = _base(checkpoint, store, task), choose_device(device).type
+    kind = choose_device(device).type
     try:
+        base = _base(checkpoint, store, task)
+        if out is not None:
+            _refuse_place(base, store, out)
         with Store.open(store) as opened:
             if loops:
                 bring_back(opened, loops)

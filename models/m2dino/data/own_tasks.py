@@ -37,16 +37,25 @@ def tasks_of(rows: Iterable[Row], registry: TaskRegistry) -> dict[str, Task]:
     return tasks
 
 
+def is_numbered(task: Task) -> bool:
+    """Whether nothing is known of a task but its type and how many labels it has: no name, pair or outline."""
+    return task == _numbered(task.id, task.type, task.num_classes)
+
+
 def _own(row: Row) -> Task:
+    return _numbered(row.task_id, row.type, row.num_classes, f"{row.csv}, line {row.line}")
+
+
+def _numbered(task_id: str, kind: TaskType, count: int, where: str = "task") -> Task:
     return Task.from_dict(
         {
-            "id": row.task_id,
-            "type": row.type,
-            "labels": _labels(row.type, row.num_classes),
+            "id": task_id,
+            "type": kind,
+            "labels": _labels(kind, count),
             # Nobody can tell whether mirrored points keep their names, so mirroring is not assumed to be harmless.
-            "horizontal_flip": row.type != "regression",
+            "horizontal_flip": kind != "regression",
         },
-        where=f"{row.csv}, line {row.line}",
+        where=where,
     )
 
 

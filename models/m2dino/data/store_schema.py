@@ -155,8 +155,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def store_errors(folder: Path, *, writing: bool) -> Iterator[None]:
+def store_errors(folder: Path, *, writing: bool, database: str = DATABASE) -> Iterator[None]:
     """Turn errors of the database and the disk into typed ones that say what to do.
+
+    Parameters
+    ----------
+    folder : Path
+    writing : bool
+    database : str
+        Name of the database in the folder.
 
     Raises
     ------
@@ -175,7 +182,7 @@ def store_errors(folder: Path, *, writing: bool) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such table" in str(error):
             raise StoreSchemaError(
-                f"{folder / DATABASE}: the database is damaged; put back a backup of this file."
+                f"{folder / database}: the database is damaged; put back a backup of this file."
             ) from error
         reason = {
             sqlite3.SQLITE_FULL: "the disk is full; free some space",

@@ -13,6 +13,7 @@ from m2dino.lineage.line import (
     record_trained,
     roll_back,
 )
+from m2dino.lineage.starting import refuse_taken, start_of
 
 __all__ = [
     "CHECKPOINTS",
@@ -25,5 +26,7 @@ __all__ = [
     "promote",
     "read_lineage",
     "record_trained",
+    "refuse_taken",
     "roll_back",
+    "start_of",
 ]

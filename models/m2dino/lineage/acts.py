@@ -91,7 +91,7 @@ def read_acts(folder: Path) -> list[Act]:
     """
     if not (folder / DATABASE).is_file():
         return []
-    with store_errors(folder, writing=False), closing(_connect(folder)) as connection:
+    with store_errors(folder, writing=False, database=DATABASE), closing(_connect(folder)) as connection:
         return _read(connection, folder)
 
 
@@ -106,7 +106,7 @@ def writing(folder: Path) -> Iterator[Ledger]:
     StoreSchemaError
         The file is damaged, or written by a newer version.
     """
-    with store_errors(folder, writing=True):
+    with store_errors(folder, writing=True, database=DATABASE):
         folder.mkdir(parents=True, exist_ok=True)
         with closing(_connect(folder)) as connection, transaction(connection):
             connection.execute(_TABLE)

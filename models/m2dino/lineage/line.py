@@ -115,6 +115,16 @@ class Lineage:
             one = parent
         return one
 
+    def learnt_here(self, task_id: str, model_id: str) -> int:
+        """Return how many frames of this folder a model's card counts among those that it has learnt a task from."""
+        one, seen = self.get(model_id), set[str]()
+        while one is not None and one.id not in seen:
+            if one.train is not None and one.card is not None and one.card.training.get("task") == task_id:
+                return one.train
+            seen.add(one.id)
+            one = self.get(one.parent)
+        return 0
+
 
 def checkpoint_folder(dataset: Path) -> Path:
     """Return where the checkpoints that were fine-tuned on a dataset folder are kept."""

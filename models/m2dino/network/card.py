@@ -48,7 +48,8 @@ class TaskReport:
     task : Task
         Its definition, so that a checkpoint brings the user's own tasks with it.
     n_train, n_val : int
-        Images trained on, and images held out that the metrics are of.
+        Images trained on, and images held out that the metrics are of. Frames of a dataset folder that a fine-tune
+        learns again count once.
     metrics : dict of str to MetricValue
         Official names: DSC, HD, Accuracy, F1_macro, F1_weighted, MCC, AUC, IoU, MRE (px of the original image).
     temperature : float

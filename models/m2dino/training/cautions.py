@@ -68,16 +68,29 @@ def meanwhile(before: Iterable[TrainingRow], after: Iterable[TrainingRow]) -> st
     return f"While it trained, {frames} saved, changed or taken back: the new model knows nothing of that yet."
 
 
-def leaning(tasks: Iterable[Task], task_id: str) -> str:
-    """Say which other tasks' points are read with what this one outlines (`Task.axes_of`); empty where none are.
+def leaning(tasks: Iterable[Task], task: Task) -> tuple[str, ...]:
+    """Name the other tasks of a model whose points are read with what a task outlines (`Task.axes_of`).
 
     Their own answers stay as they were, bit by bit, when this task learns alone; what is read from them does not.
+
+    Parameters
+    ----------
+    tasks : iterable of Task
+        Those that the model knows.
+    task : Task
+        The one that learns, which the model may not know yet.
     """
-    known = {task.id: task for task in tasks}
-    if task_id not in known or known[task_id].outline != "ellipse":
+    known = {one.id: one for one in tasks}
+    if "ellipse" not in {task.outline, known.get(task.id, task).outline}:
+        return ()
+    return tuple(one.id for one in known.values() if one.axes_of == task.id and one.id != task.id)
+
+
+def leaning_in_words(names: Sequence[str], task_id: str) -> str:
+    """Say that other tasks lean on the one that learns; empty where none do."""
+    if not names:
         return ""
-    names = ", ".join(task.id for task in known.values() if task.axes_of == task_id)
-    return names and f"{names}: the points are read with the outline of {task_id}, so they move where it does."
+    return f"{', '.join(names)}: the points are read with the outline of {task_id}, so they move where it does."
 
 
 def _shown(folder: Path, text: str) -> frozenset[int]:

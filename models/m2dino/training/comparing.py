@@ -90,6 +90,7 @@ def outcome(
         comparison = compare_models(
             store, task_id, before, out, data=result.snapshot, device=device, on_frame=on_frame, should_stop=should_stop
         )
+    # Against the base itself the guard has said it already, of the same frames read the same way.
     if comparison is not None and others and comparison.change is not None and comparison.change.harmed:
         text = (
             f"It does worse than the model in use ({comparison.before_id}) on the held-out frames: "
@@ -98,7 +99,9 @@ def outcome(
         warnings = [*warnings, text]
         card = _doubted(out, text)
     isolated = card.training.get("form") == "isolated"
-    unchanged = len(card.tasks) - 1 if isolated else 0
+    # Measured, or named as not measured, is every task whose result can change.
+    can_change = {task_id, *result.verdict.changes, *result.verdict.unmeasured}
+    unchanged = len(set(card.tasks) - can_change) if isolated else 0
     rows = task_rows(result, task_id, comparison)
     if comparison is None or report is None:
         return Outcome(card, rows, warnings, unchanged)

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from m2dino.data.own_tasks import is_numbered
 from m2dino.data.records import Record
 from m2dino.data.store import Rule, Store
 from m2dino.data.store_reader import StoreReader, TrainingRow, fingerprint_of
 from m2dino.data.value_files import decode_region
-from m2dino.errors import TooLittleDataError
+from m2dino.errors import MissingPicturesError, TooLittleDataError
 from m2dino.network.card import ModelCard
 from m2dino.tasks import Task
 from m2dino.training.cautions import label_cautions
@@ -160,19 +161,59 @@ def corrections(store: Store, task_id: str) -> Corrections:
     )
 
 
+def definition(card: ModelCard, task: Task) -> Task:
+    """Return what a fine-tune takes a task for: as the store has it, or as the base where the store only counts labels.
+
+    Labels that were imported without a task file come as "point 1", "point 2", …: taken for the task's definition, they
+    would take names, pairs and outline away from a model that has them.
+    """
+    return card.tasks[task.id].task if task.id in card.tasks and is_numbered(task) else task
+
+
+def measurable(
+    store: StoreReader, card: ModelCard, names: Iterable[str], train: Iterable[Record | TrainingRow]
+) -> dict[str, int]:
+    """Count the held-out frames that the store has of some tasks of a checkpoint; tasks without any are left out.
+
+    Parameters
+    ----------
+    store : StoreReader
+    card : ModelCard
+    names : iterable of str
+        Tasks that are not trained.
+    train : iterable of Record or TrainingRow
+        What another task trains on, which is not measured on.
+
+    Raises
+    ------
+    StoreError
+    """
+    trained, counts = {(row.loop_id, row.frame) for row in train}, dict[str, int]()
+    for name in names:
+        if _known_alike(store, card, name):
+            with suppress(TooLittleDataError, MissingPicturesError):
+                counts[name] = sum((row.loop_id, row.frame) not in trained for row in plan(store, name).heldout)
+    return {name: count for name, count in counts.items() if count}
+
+
 def replayable(store: StoreReader, card: ModelCard, task_id: str) -> list[str]:
     """Return the other tasks that a checkpoint knows and that the store has enough corrections of, sorted."""
     found = []
-    for name, task in sorted(store.tasks().items()):
-        if name == task_id or name not in card.tasks:
-            continue
-        known = card.tasks[name].task
-        if (known.type, known.num_classes) != (task.type, task.num_classes):
+    for name in sorted(store.tasks()):
+        if name == task_id or not _known_alike(store, card, name):
             continue
         with suppress(TooLittleDataError):
             plan(store, name)
             found.append(name)
     return found
+
+
+def _known_alike(store: StoreReader, card: ModelCard, name: str) -> bool:
+    """Whether store and checkpoint both know a task, as one of the same type and number of labels."""
+    mine, known = store.tasks().get(name), card.tasks.get(name)
+    if mine is None or known is None:
+        return False
+    return (known.task.type, known.task.num_classes) == (mine.type, mine.num_classes)
 
 
 def _rule(store: StoreReader, task_id: str) -> Rule:

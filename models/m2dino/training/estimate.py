@@ -12,14 +12,15 @@ from pathlib import Path
 
 from m2dino.data.store_reader import StoreReader
 from m2dino.network.card import read_card
-from m2dino.training.corrections import plan, replayable
+from m2dino.training.cautions import leaning, leaning_in_words
+from m2dino.training.corrections import definition, measurable, plan, replayable
 from m2dino.training.finetune_settings import FinetuneSettings, Form
-from m2dino.training.refusals import refuse_no_replay, refuse_other_task
+from m2dino.training.refusals import refuse_no_replay, refuse_other_task, refuse_replay_alone
 from m2dino.training.replay_folders import HELD_OUT, rows_to_replay
 from m2dino.training.speed import key_of, remembered
 
 ISOLATED = "Only what this task owns learns: no other task can change."
-"""What becomes of other tasks in the isolated form, whatever the data."""
+"""What becomes of other tasks in the isolated form, where none is read together with what this one outlines."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Estimate:
     replayed : tuple of str
         Other tasks that would be replayed, from the store or from folders (shared form).
     unseen : tuple of str
-        Tasks that could change and could not be measured, for nothing of theirs is there (shared form).
+        Tasks that could change and could not be measured, for nothing of theirs is there.
+    leaning : tuple of str
+        Tasks that are read together with what the task outlines, and so can change in the isolated form, too.
     """
 
     form: Form
@@ -57,12 +60,13 @@ class Estimate:
     cautions: tuple[str, ...] = ()
     replayed: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
+    leaning: tuple[str, ...] = ()
 
     @property
     def of_others(self) -> str:
         """What becomes of the tasks that are not fine-tuned, for a person."""
         if self.form == "isolated":
-            return ISOLATED
+            return self._of_leaning() if self.leaning else ISOLATED
         if not self.replayed:
             return "Experts and gates learn, too; the model knows no other task."
         are, they = ("is", "it") if len(self.replayed) == 1 else ("are", "they")
@@ -73,6 +77,12 @@ class Estimate:
         count = len(self.unseen)
         more, of_them = ("1 more task", "it") if count == 1 else (f"{count} more tasks", "them")
         return f"{told} {more} of the model can change unseen: there are no data of {of_them} here."
+
+    def _of_leaning(self) -> str:
+        told = f"{ISOLATED.removesuffix('.')} but {', '.join(self.leaning)}, whose points are read with its outline"
+        if self.unseen:
+            return f"{told}: unseen, for there are no data of {', '.join(self.unseen)} here."
+        return f"{told} and are measured before and after."
 
 
 def estimate(
@@ -112,20 +122,29 @@ def estimate(
         The checkpoint knows the task with another type or number of classes.
     NothingToReplayError
         The shared form has nothing to replay.
+    UsageError
+        The isolated form is given data to replay.
     DatasetError, MissingFileError
         A folder of `replay` is not sound.
     NotACheckpointError, MissingPicturesError, StoreError
     """
     settings = settings or FinetuneSettings()
+    refuse_replay_alone(form, replay)
     division = plan(store, task_id)
-    task, card = division.task, read_card(checkpoint)
-    refuse_other_task(checkpoint, card, task)
+    card = read_card(checkpoint)
+    refuse_other_task(checkpoint, card, division.task)
+    task = definition(card, division.task)
+    leant = leaning((one.task for one in card.tasks.values()), task)
     others, replayed = set[str](), 0
     if form == "shared":
         corrected, rows = replayable(store, card, task_id), rows_to_replay(card, task_id, replay)
         others = {*corrected, *rows}
         refuse_no_replay(card, task_id, bool(others))
         replayed = sum(len(plan(store, name).heldout) for name in corrected) + round(HELD_OUT * sum(rows.values()))
+        unseen = set(card.tasks) - others - {task_id}
+    else:
+        measured = measurable(store, card, leant, division.train)
+        replayed, unseen = sum(measured.values()), set(leant) - set(measured)
     speed = remembered(key_of(card, task, form, device), cache)
     known = task_id in card.tasks
     frames, held_out = len(division.train), len(division.heldout)
@@ -133,9 +152,9 @@ def estimate(
     where = {"cpu": "this CPU", "cuda": "this GPU", "mps": "this GPU"}.get(device, device)
     time = f"time on {where} not measured yet" if seconds is None else f"about {_rounded(seconds)} on {where}"
     text = f"train on {division.text()}, task {task_id}; {time}"
-    unseen = set(card.tasks) - others - {task_id} if form == "shared" else set()
-    told = tuple(sorted(others)), tuple(sorted(unseen))
-    return Estimate(form, frames, division.loops, held_out, seconds, text, division.cautions(), *told)
+    cautions = (*division.cautions(), *filter(None, [leaning_in_words(leant, task_id)]))
+    told = tuple(sorted(others)), tuple(sorted(unseen)), leant if form == "isolated" else ()
+    return Estimate(form, frames, division.loops, held_out, seconds, text, cautions, *told)
 
 
 def _rounded(seconds: float) -> str:

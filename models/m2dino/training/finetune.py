@@ -1,7 +1,9 @@
 """Incremental training of one task on a person's corrections.
 
-Two forms: *isolated* (see `isolated`) cannot change any other task; *shared* (see `shared`) trains what tasks have in
-common too, replaying the other tasks' data, and measures every one of them before and after.
+Two forms: *isolated* (see `isolated`) leaves the network's answer to every other task as it is; *shared* (see `shared`)
+trains what tasks have in common too, replaying the other tasks' data. Every other task whose result can change is
+measured before and after, or named where there is nothing to measure it on. In the isolated form these are the tasks
+that are read together with what the task outlines.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import torch
 
 from m2dino.data.store import Store
 from m2dino.device import choose_device
+from m2dino.lineage import read_lineage
 from m2dino.metrics import judged
-from m2dino.network.card import TaskReport
+from m2dino.network.card import ModelCard, TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
-from m2dino.training.cautions import leaning, meanwhile
-from m2dino.training.corrections import Corrections, corrections
+from m2dino.training.cautions import leaning, leaning_in_words, meanwhile
+from m2dino.training.corrections import Corrections, corrections, definition, measurable
 from m2dino.training.finetune_common import (
     FinetuneProgress,
     FinetuneResult,
@@ -35,8 +38,8 @@ from m2dino.training.finetune_settings import Form
 from m2dino.training.guard import Verdict, compare, harmed
 from m2dino.training.halving import give_back
 from m2dino.training.isolated import learn_isolated
-from m2dino.training.refusals import refuse_other_task
-from m2dino.training.replay import gather_replay, score_replay
+from m2dino.training.refusals import refuse_other_task, refuse_replay_alone
+from m2dino.training.replay import Replay, gather_replay, score_replay
 from m2dino.training.run import metric_values
 from m2dino.training.shared import learn_shared
 from m2dino.training.speed import Stopwatch, key_of, remember
@@ -90,40 +93,51 @@ def finetune(
         The base knows the task with another type or number of classes.
     NothingToReplayError
         The shared form has nothing to replay.
+    UsageError
+        The isolated form is given data to replay.
     TrainingError
         Stopped before anything was learnt, or the loss was not a number.
     NotACheckpointError, CheckpointWriteError, StoreError, DatasetError
     """
     settings = settings or FinetuneSettings()
+    refuse_replay_alone(form, replay)
     check_place(out)
     start = time.monotonic()
     data = corrections(store, task_id)
     on_start(data)
     net, card = load_checkpoint(base)
-    task, known = data.task, task_id in net.tasks
-    refuse_other_task(base, card, task)
-    rows = gather_replay(card, data, replay, store) if form == "shared" else None
+    known, shared = task_id in net.tasks, form == "shared"
+    refuse_other_task(base, card, data.task)
+    data = replace(data, task=definition(card, data.task))
+    task = data.task
+    leant = leaning((one.task for one in card.tasks.values()), task)
+    rows = gather_replay(card, data, replay, store) if shared else _of_leaning(store, card, data, leant)
     torch.manual_seed(settings.seed)
     if not known:
         net.add_task(task)
     had = card.tasks[task_id] if known else TaskReport(task, 0)
-    report = replace(had, task=task, n_train=had.n_train + len(data.train), n_val=len(data.heldout), metrics={})
+    # Frames of this folder that the base has learnt the task from before are learnt again, and count once.
+    others = max(0, had.n_train - read_lineage(store.folder).learnt_here(task_id, card.id))
+    report = replace(had, task=task, n_train=others + len(data.train), n_val=len(data.heldout), metrics={})
+    # What the base answers is read by its own definitions, which say what is read together with what.
+    old_model = Model(net, card, choose_device(device), base)
     # A card that knows the task, so that the model under training can be asked for it.
-    trial = Model(net, replace(card, tasks={**card.tasks, task_id: report}), choose_device(device), base)
+    trial = Model(net, replace(card, tasks={**card.tasks, task_id: report}), old_model.device, base)
     watch = Stopwatch()
     try:
         with watch.timing("score", len(data.heldout) * known):
-            old = score_heldout(trial, store, data, should_stop) if known else None
+            old = score_heldout(old_model, store, data, should_stop) if known else None
         if known:
             on_progress(FinetuneProgress(0, settings.steps_for(len(data.train)), "comparing the labels with the model"))
-        doubts = tuple(filter(None, [suspicion(had, compared(trial, store, data, should_stop))])) if known else ()
+        doubts = tuple(filter(None, [suspicion(had, compared(old_model, store, data, should_stop))])) if known else ()
         before = {} if old is None else {task_id: old}
-        if rows is None:
+        if rows is not None:
+            with watch.timing("score", rows.held_out):
+                before |= score_replay(old_model, store, rows, on_progress, should_stop)
+        if rows is None or not shared:
             learnt = learn_isolated(trial, store, data, settings, known, watch, on_progress, should_stop)
             steps, stopped, new = learnt.steps, learnt.stopped, learnt.scores
         else:
-            with watch.timing("score", rows.held_out):
-                before |= score_replay(trial, store, rows, on_progress, should_stop)
             result = learn_shared(trial, store, data, rows, settings, device, on_progress, should_stop)
             steps, stopped = result.steps, result.stopped
             watch.add("step", result.seconds, steps * settings.batch)
@@ -137,11 +151,11 @@ def finetune(
     finally:
         give_back(trial.device)
     changes = {name: change for name in before.keys() & after.keys() if (change := compare(before[name], after[name]))}
-    unmeasured = set(card.tasks) - set(changes) - {task_id} if rows is not None else set()
+    unmeasured = set(card.tasks if shared else leant) - set(changes) - {task_id}
     if task_id not in (changes if known else after) or (not known and headline(after[task_id]) is None):
         unmeasured.add(task_id)
     verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts)
-    leaned = leaning((one.task for one in card.tasks.values()), task_id)
+    leaned = leaning_in_words(leant, task_id)
     cautions = (*data.cautions, *filter(None, [leaned, meanwhile(data.rows, store.training_rows(task_id))]))
     noted = [f"{task_id}: {one}" for one in cautions]
     reports = {**card.tasks, task_id: report}
@@ -182,3 +196,14 @@ def finetune(
         verdict,
         cautions,
     )
+
+
+def _of_leaning(store: Store, card: ModelCard, data: Corrections, names: Sequence[str]) -> Replay | None:
+    """Return the held-out frames of tasks that lean on the one that learns, which trains on none of them."""
+    trained = {(record.loop_id, record.frame) for record in data.train}
+    found = {}
+    for name in measurable(store, card, names, data.train):
+        other = corrections(store, name)
+        heldout = [record for record in other.heldout if (record.loop_id, record.frame) not in trained]
+        found[name] = replace(other, train=[], heldout=heldout)
+    return Replay(corrected=found) if found else None

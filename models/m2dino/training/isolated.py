@@ -1,4 +1,4 @@
-"""The isolated form of fine-tuning: only what the task owns learns, so no other task can change.
+"""The isolated form of fine-tuning: only what the task owns learns, so no other task's own answer can change.
 
 Its embedding, its head, a decoder of its own and an expert of its own in every mixture are trained. All else is frozen:
 the task-free half of the network is run once per picture and kept, and every other task's output stays the same to the

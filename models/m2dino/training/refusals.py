@@ -8,9 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from m2dino.data.store_reader import TrainingRow
-from m2dino.errors import MissingPicturesError, NothingToReplayError, OneClassError, OtherTaskError, TooLittleDataError
+from m2dino.errors import (
+    MissingPicturesError,
+    NothingToReplayError,
+    OneClassError,
+    OtherTaskError,
+    TooLittleDataError,
+    UsageError,
+)
 from m2dino.network.card import ModelCard
 from m2dino.tasks import Task
+from m2dino.training.finetune_settings import Form
 from m2dino.values import ClassProbabilities, Keypoints, Mask, Value
 
 MIN_FRAMES = 4
@@ -132,6 +140,20 @@ def refuse_other_task(base: Path, card: ModelCard, task: Task) -> None:
         raise OtherTaskError(
             f"{base}: it knows {task.id} as {mine.type} with {mine.num_classes} labels, the corrections are "
             f"{task.type} with {task.num_classes}; rename one of the two tasks."
+        )
+
+
+def refuse_replay_alone(form: Form, folders: Sequence[Path]) -> None:
+    """Refuse data to replay in the form that replays nothing, rather than pass over what a person gave.
+
+    Raises
+    ------
+    UsageError
+    """
+    if form == "isolated" and folders:
+        raise UsageError(
+            f"{folders[0]}: the isolated form replays nothing, for only the one task learns; leave --replay out, or "
+            "let what tasks share learn, too (--form shared)."
         )
 
 

@@ -68,14 +68,14 @@ class Speed:
         train, heldout : int
             Frames.
         replayed : int
-            Held-out pictures of other tasks (shared form).
+            Held-out pictures of other tasks that are measured.
         """
         steps = settings.steps_for(train)
         if form == "shared":
             scored = (1 + known) * heldout + 2 * replayed
             return self.start + self.score * scored + 2 * steps * settings.batch * self.step
         pictures = settings.pictures_for(train)
-        scored = heldout * (settings.checks + (1 + len(PATHS) if known else 0))
+        scored = heldout * (settings.checks + (1 + len(PATHS) if known else 0)) + 2 * replayed
         step = PROBE_SHARE * self.head_step + (1 - PROBE_SHARE) * self.step
         prepared = pictures * (self.picture + self.encode)
         return self.start + prepared + steps * settings.batch * step + scored * self.score
