@@ -16,6 +16,7 @@ from m2dino.errors import NothingToReplayError, TrainingError
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
 from m2dino.tasks import builtin_tasks
+from m2dino.training import finetune as finetuning
 from m2dino.training.checks import MOST_ROWS, Check, HeldOut
 from m2dino.training.colabelled import SharedForward
 from m2dino.training.corrections import corrections
@@ -92,6 +93,49 @@ def test_it_tells_how_it_goes(base: Path, root: Path, tmp_path: Path) -> None:
     scores = [one.metric for one in told if one.metric is not None]
     assert scores
     assert all(name == "score" and 0 <= value <= 1 for name, value in scores)
+
+
+@pytest.mark.parametrize("during", ["looking at the data to replay: 3", "evaluating"])
+def test_stopped_before_it_learns_it_ends_there_and_makes_no_checkpoint(
+    during: str, base: Path, root: Path, tmp_path: Path
+) -> None:
+    """In the middle of a folder's pictures, and while the other tasks are measured as they were."""
+    told, out = list[str](), tmp_path / "out.safetensors"
+
+    def stop() -> bool:
+        return bool(told) and told[-1].startswith(during)
+
+    def tell(progress: FinetuneProgress) -> None:
+        told.append(progress.text)
+
+    with pytest.raises(TrainingError, match="Stopped before anything was learnt"):
+        tuned(base, make_store(tmp_path / "store"), out, replay=[root], on_progress=tell, should_stop=stop)
+    assert told[-1].startswith(during), "and nothing else was begun"
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_stopped_later_it_keeps_its_best_state_and_says_what_was_not_measured(
+    waits: bool, base: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task at hand is measured where that takes no time: a person waits."""
+    if not waits:
+        monkeypatch.setattr(finetuning, "LAST_LOOK_S", 0.0)
+    seen: list[FinetuneProgress] = []
+    out = tmp_path / "out.safetensors"
+
+    def checked() -> bool:
+        return any(one.metric is not None for one in seen)
+
+    settings = FinetuneSettings(steps=30, pictures=10, checks=2)
+    more = {"replay": [root], "on_progress": seen.append, "should_stop": checked}
+    result = tuned(base, make_store(tmp_path / "store"), out, settings, **more)
+    assert result.stopped
+    assert set(result.after) == ({LUMEN} if waits else set())
+    others = set(TASKS.values()) - set(result.after)
+    assert set(result.verdict.unmeasured) == others
+    limits = read_card(out).limits
+    assert f"may have changed {', '.join(sorted(others))}: it was stopped before all was measured" in limits
 
 
 def test_the_best_state_is_kept_without_a_folder_too(data: TrainingData, tmp_path: Path) -> None:

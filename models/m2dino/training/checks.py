@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from m2dino.data.samples import GroupKey, LabelledFrames, collate_groups
+from m2dino.progress import ShouldStop, never_stop
 from m2dino.training.bundles import bundle
 from m2dino.training.colabelled import SharedForward
 from m2dino.training.sampling import rows_of_task
@@ -88,13 +89,20 @@ class HeldOut:
         device: torch.device,
         precision: AbstractContextManager[Any],
         seconds: float = math.inf,
-    ) -> Check:
-        """Score a network as it is; when that has taken `seconds`, the rows not seen by then are dropped for good."""
+        should_stop: ShouldStop = never_stop,
+    ) -> Check | None:
+        """Score a network as it is; when that has taken `seconds`, the rows not seen by then are dropped for good.
+
+        None where it was stopped: some of the rows say nothing beside all of them.
+        """
         gathered: dict[str, list[Tensor]] = {}
         training, start = forward.training, time.monotonic()
         forward.eval()
+        stopped = False
         with precision:
             for done, (tasks, keys) in enumerate(self.batches):
+                if done and (stopped := should_stop()):
+                    break
                 if done >= self.least and time.monotonic() - start > seconds:
                     self.keep(done)
                     break
@@ -103,6 +111,8 @@ class HeldOut:
                 for task, target in zip(tasks, sample.targets, strict=True):
                     gathered.setdefault(task, []).append(answers(outputs[task], target.to(device)))
         forward.train(training)
+        if stopped:
+            return None
         known = self.frames.tasks
         scores = {task: task_score(known[task], torch.cat(parts)) for task, parts in sorted(gathered.items())}
         score, types = overall(known, scores)

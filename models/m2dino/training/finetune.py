@@ -44,6 +44,9 @@ from m2dino.training.suspicion import suspicion
 
 __all__ = ["FinetuneProgress", "FinetuneResult", "FinetuneSettings", "Form", "finetune"]
 
+LAST_LOOK_S = 1.0
+"""How long a person who has stopped it waits for the figures of the task; without them it is not measured."""
+
 
 def finetune(
     store: Store,
@@ -102,7 +105,7 @@ def finetune(
     net, card = load_checkpoint(base)
     task, known = data.task, task_id in net.tasks
     refuse_other_task(base, card, task)
-    rows = gather_replay(card, data, replay, store) if form == "shared" else None
+    rows = gather_replay(card, data, replay, store, on_progress, should_stop) if form == "shared" else None
     torch.manual_seed(settings.seed)
     if not known:
         net.add_task(task)
@@ -128,11 +131,13 @@ def finetune(
             steps, stopped = result.steps, result.stopped
             watch.add("step", result.seconds, steps * settings.batch)
             trial = Model(net, trial.card, trial.device, base)
-            new = score_heldout(trial, store, data)
+            waiting = time.monotonic() + LAST_LOOK_S
+            new = score_heldout(trial, store, data, lambda: should_stop() and time.monotonic() > waiting)
         after = {} if new is None else {task_id: new}
         if rows is not None and not stopped:  # stopped, the person waits: the task alone is measured
             with watch.timing("score", rows.held_out):
-                after |= score_replay(trial, store, rows, on_progress)
+                after |= score_replay(trial, store, rows, on_progress, should_stop)
+            stopped = should_stop()
         net.cpu()
     finally:
         give_back(trial.device)
@@ -140,7 +145,7 @@ def finetune(
     unmeasured = set(card.tasks) - set(changes) - {task_id} if rows is not None else set()
     if task_id not in (changes if known else after) or (not known and headline(after[task_id]) is None):
         unmeasured.add(task_id)
-    verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts)
+    verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts, stopped)
     leaned = leaning((one.task for one in card.tasks.values()), task_id)
     cautions = (*data.cautions, *filter(None, [leaned, meanwhile(data.rows, store.training_rows(task_id))]))
     noted = [f"{task_id}: {one}" for one in cautions]

@@ -12,6 +12,7 @@ import time
 
 from m2dino.data.samples import CorrectedFrame, LabelledFrames
 from m2dino.data.store import Store
+from m2dino.errors import TrainingError
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop
 from m2dino.tasks import Task
@@ -19,6 +20,7 @@ from m2dino.training.checks import Check
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_common import FinetuneProgress, FinetuneSettings, OnFinetuneProgress, running_mean
 from m2dino.training.loop import TrainResult, train
+from m2dino.training.pictures import STOPPED
 from m2dino.training.replay import Replay
 from m2dino.training.settings import TrainSettings
 
@@ -43,8 +45,10 @@ def learn_shared(
     Raises
     ------
     TrainingError
-        The loss was not a number.
+        Stopped before the first step, or the loss was not a number.
     """
+    if should_stop():
+        raise TrainingError(STOPPED)
     net = model.net
     net.requires_grad_(True)
     # The task-free half stays: it serves every task, replayed or not.
@@ -60,7 +64,7 @@ def learn_shared(
     own_steps = settings.steps_for(len(data.train))
     steps = own_steps * (2 if replay.train else 1)
     teller = _Teller(data.task.id, own_steps, on_progress)
-    return train(
+    result = train(
         net,
         frames,
         TrainSettings(
@@ -82,6 +86,9 @@ def learn_shared(
         on_step=teller.step,
         on_check=teller.check,
     )
+    if not result.steps:
+        raise TrainingError(STOPPED)
+    return result
 
 
 def _held_out(store: Store, data: Corrections, replay: Replay, tasks: dict[str, Task], size: int) -> LabelledFrames:
