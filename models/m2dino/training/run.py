@@ -77,6 +77,10 @@ class Start:
         except OSError as error:
             raise NotACheckpointError(f"{self.weights}: there is no such file of weights.") from error
 
+    def absolute(self) -> Start:
+        """Return the same, fit for a process with another working folder."""
+        return self if self.weights is None else replace(self, weights=self.weights.absolute())
+
     def licence(self, text: CardText, architecture: Architecture) -> str:
         """Return the licence for the card; what the weights ask for comes first."""
         theirs = self.weights_licence(architecture)
