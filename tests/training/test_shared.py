@@ -253,6 +253,58 @@ def test_where_not_even_one_picture_fits_nothing_is_written(form: str, base: Pat
     assert not out.exists()
 
 
+def only_one_at_a_time(module: torch.nn.Module, args: tuple[object, ...]) -> None:
+    """Stand for a device that is nearly full: what is only looked at fits one picture at a time."""
+    first = args[0] if args else None
+    looked = not torch.is_grad_enabled() and type(module).__name__ in ("PatchEmbed", "MoEBlock")
+    if looked and isinstance(first, torch.Tensor) and len(first) > 1:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize("form", ["isolated", "shared"])
+def test_looking_and_measuring_are_halved_where_the_memory_is_full(
+    form: str, base: Path, root: Path, tmp_path: Path
+) -> None:
+    """The pictures' first half, what the encoder says of them, the checks and the other tasks' figures."""
+    more = {"replay": [root]} if form == "shared" else {}
+    outs = [tmp_path / "halved.safetensors", tmp_path / "whole.safetensors"]
+    results = []
+    for out in outs:
+        handle = (
+            torch.nn.modules.module.register_module_forward_pre_hook(only_one_at_a_time) if out is outs[0] else None
+        )
+        try:
+            with Store.open(make_store(tmp_path / out.stem)) as store:
+                results.append(
+                    finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
+                )
+        finally:
+            if handle is not None:
+                handle.remove()
+    halved, whole = (load_checkpoint(path)[0].state_dict() for path in outs)
+    assert max(float((value - whole[key]).abs().max()) for key, value in halved.items()) < 0.02, "as if it had fitted"
+    assert results[0].after.keys() == results[1].after.keys()
+    assert not results[0].verdict.unmeasured
+
+
+def test_memory_that_runs_out_where_nothing_can_be_halved_is_a_sentence(base: Path, tmp_path: Path) -> None:
+    def full(module: torch.nn.Module, args: tuple[object, ...]) -> None:
+        if type(module).__name__ == "MoEBlock":
+            raise RuntimeError("MPS backend out of memory (MPS allocated: 17.00 GiB). Tried to allocate 64.00 MiB.")
+
+    out = tmp_path / "out.safetensors"
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(full)
+    try:
+        with (
+            Store.open(make_store(tmp_path / "store")) as store,
+            pytest.raises(TrainingError, match="not enough memory to go on; close other programs"),
+        ):
+            finetune(store, LUMEN, base, out, settings=QUICK, device="cpu")
+    finally:
+        handle.remove()
+    assert not out.exists()
+
+
 def test_what_the_store_holds_out_does_not_train_from_a_folder_either(base: Path, root: Path, tmp_path: Path) -> None:
     """And what it trains on is not measured on: here the store's frames were imported from that very folder."""
     other = builtin_tasks()[TASKS["detection"]]

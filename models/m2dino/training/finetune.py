@@ -33,7 +33,7 @@ from m2dino.training.finetune_common import (
 )
 from m2dino.training.finetune_settings import Form
 from m2dino.training.guard import Verdict, compare, harmed
-from m2dino.training.halving import give_back
+from m2dino.training.halving import give_back, told_if_full
 from m2dino.training.isolated import learn_isolated
 from m2dino.training.refusals import refuse_other_task
 from m2dino.training.replay import gather_replay, score_replay
@@ -48,6 +48,7 @@ LAST_LOOK_S = 1.0
 """How long a person who has stopped it waits for the figures of the task; without them it is not measured."""
 
 
+@told_if_full()
 def finetune(
     store: Store,
     task_id: str,
@@ -94,7 +95,7 @@ def finetune(
     NothingToReplayError
         The shared form has nothing to replay.
     TrainingError
-        Stopped before anything was learnt, or the loss was not a number.
+        Stopped before anything was learnt, the loss was not a number, or there is not enough memory.
     NotACheckpointError, CheckpointWriteError, StoreError, DatasetError
     """
     settings = settings or FinetuneSettings()
