@@ -130,5 +130,5 @@ def outcome(run: Run) -> str:
         worse = sum(row.harmed for row in run.rows[1:])
         head += f". {len(run.rows) - 1} other tasks measured, {worse or 'none'} worse"
     if not run.rows:
-        head += ". Nothing was held out to measure it on"
+        head += ". It was not measured" if run.stopped else ". Nothing was held out to measure it on"
     return f"{head}."

@@ -294,3 +294,4 @@ def test_before_and_after_are_told_for_all_tasks() -> None:
     assert "stopped early" in outcome(run)
     assert run.rows[0].text() == "Dice not known → 0.90"
     assert "Nothing was held out" in outcome(Run("a", Path("base")))
+    assert "stopped early. It was not measured" in outcome(Run("a", Path("base"), stopped=True))
