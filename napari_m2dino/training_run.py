@@ -130,5 +130,5 @@ def outcome(run: Run) -> str:
         worse = sum(row.harmed for row in others)
         head += f". {len(others)} other task{'s' if len(others) > 1 else ''} measured, {worse or 'none'} worse"
     if not run.rows:
-        head += ". Nothing was held out to measure it on"
+        head += ". It was not measured" if run.stopped else ". Nothing was held out to measure it on"
     return f"{head}."

@@ -43,6 +43,15 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the device, or of the computer, is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # Apple's devices and the allocators of the CPU raise an error of no kind of its own.
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "you tried to allocate" in text)
+
+
 def device_text(device: torch.device) -> str:
     """Describe a device for people, such as "CPU, bfloat16"."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()

@@ -14,7 +14,7 @@ from torch import Tensor
 from m2dino.cine.loop import CineLoop, Frame
 from m2dino.data.cropping import Crop, Region
 from m2dino.data.letterbox import Letterbox
-from m2dino.device import choose_device, device_text, has_bfloat16
+from m2dino.device import choose_device, device_text, has_bfloat16, out_of_memory
 from m2dino.errors import FrameDecodeError, UntrainedTaskError, UsageError
 from m2dino.network.backbone import Prefix
 from m2dino.network.card import ModelCard, bundled_checkpoint
@@ -203,8 +203,20 @@ class Model:
         return join_prefixes([prefix for prefix in known if prefix is not None])
 
     def predict_frames(self, frames: Sequence[Frame], task: str | Task) -> list[Reading]:
-        """Predict a task for frames (H, W, 3) uint8 RGB, of equal or different sizes, as one batch."""
-        known = self.task(task)
+        """Predict a task for frames (H, W, 3) uint8 RGB, of equal or different sizes, as one batch.
+
+        In halves where the memory does not hold it.
+        """
+        try:
+            return self._predict_frames(frames, self.task(task))
+        except RuntimeError as error:
+            if len(frames) == 1 or not out_of_memory(error):
+                raise
+        # Outside the handler, which would keep the tensors of the failed batch alive.
+        half = len(frames) // 2
+        return [*self.predict_frames(frames[:half], task), *self.predict_frames(frames[half:], task)]
+
+    def _predict_frames(self, frames: Sequence[Frame], known: Task) -> list[Reading]:
         boxes = [Letterbox(frame.shape[0], frame.shape[1], self.size) for frame in frames]
         images = torch.stack([box.image_in(frame) for box, frame in zip(boxes, frames, strict=True)])
         outputs, ellipses = self.outputs(images, known.id), self.ellipses(images, known)

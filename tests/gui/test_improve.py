@@ -296,3 +296,4 @@ def test_before_and_after_are_told_for_all_tasks() -> None:
     run = Run("a", Path("base"), rows=[row("a", 0.5, 0.9), row("b", 0.9, 0.8, harmed=True)], unchanged=8)
     assert "8 other tasks: unchanged, for only this one learned. 1 other task measured, 1 worse." in outcome(run)
     assert "Nothing was held out" in outcome(Run("a", Path("base")))
+    assert "stopped early. It was not measured" in outcome(Run("a", Path("base"), stopped=True))

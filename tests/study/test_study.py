@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import timm
 from m2dino.errors import MissingExtraError, StudyError
+from m2dino.progress import OnProgress, ShouldStop
 from m2dino.study import cluster
 from m2dino.study.cluster import Workers
 from m2dino.study.conduct import conduct
@@ -20,8 +22,9 @@ from m2dino.study.execute import How
 from m2dino.study.plan import Options, make_plan
 from m2dino.study.results import Result, Results
 from m2dino.study.summary import Summary
-from m2dino.study.work import unfinished
+from m2dino.study.work import Todo, one_by_one, unfinished
 from m2dino.training.run import Start
+from safetensors.torch import save_file
 
 from tests.synthetic import SMALL
 
@@ -163,3 +166,45 @@ def test_steps_follow_from_minutes_and_then_stay(data: StudyData, tmp_path: Path
     lengths = [text for text in told if text.startswith(str(RUNS))]
     assert lengths[0] == lengths[1]
     assert "About 5 minutes" in lengths[0]
+
+
+def test_with_more_seeds_or_workers_what_is_there_is_found_again(data: StudyData, tmp_path: Path) -> None:
+    """After a study of another length in the same folder, too."""
+    told: list[str] = []
+    few = replace(OPTIONS, seeds=1)
+    for minutes in (5, 9):
+        conduct(data, SMALL, few, tmp_path, HOW, minutes=minutes, tell=told.append, should_stop=lambda: True)
+    lengths = [re.search(r"learnt in (\d+) batches", text) for text in told]
+    first, second = (int(found[1]) for found in lengths if found)
+    assert first != second
+    done = make_plan(data.tasks, SMALL, replace(few, steps=first), data.signature).runs[0]
+    Results(tmp_path).save(done, Result(done.id))
+    told.clear()
+    more = replace(OPTIONS, seeds=3, scales=(1.0, 0.5))
+    conduct(data, SMALL, more, tmp_path, HOW, minutes=5, side_by_side=3, plan_only=True, tell=told.append)
+    assert f"{first} batches a task, as settled on before" in told[0]
+    assert "1 of them are there" in told[1]
+    assert f"each task is learnt in {first} batches" in told[1]
+
+
+def test_relative_paths_hold_for_workers_of_another_folder(
+    data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker on another computer was started wherever its owner stood: here one that goes there by itself."""
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    for folder in (mine, theirs):
+        folder.mkdir()
+    monkeypatch.chdir(mine)
+    save_file(timm.create_model(SMALL.backbone, num_classes=0).state_dict(), mine / "weights.safetensors")
+    how = replace(HOW, start=Start(weights=Path("weights.safetensors")))
+
+    def elsewhere(todo: Todo, on_progress: OnProgress, should_stop: ShouldStop) -> None:
+        monkeypatch.chdir(theirs)
+        one_by_one(replace(todo, runs=todo.runs[:1]), on_progress, should_stop)
+
+    summary = conduct(data, SMALL, OPTIONS, Path("out"), how, elsewhere)
+    assert summary is not None
+    assert not summary.failed
+    assert summary.missing == RUNS - 1
+    assert (mine / "out" / "report.html").is_file()
+    assert not list(theirs.iterdir())

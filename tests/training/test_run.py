@@ -176,6 +176,28 @@ def test_an_interrupted_run_leaves_a_usable_checkpoint_and_finishes_when_repeate
     assert finished(data.only([TASKS["detection"]]), small, SETTINGS, out) is None
 
 
+@pytest.mark.parametrize(("asked", "steps"), [(3, 3), (12, STEPS)])
+def test_a_check_that_is_stopped_counts_as_not_made(
+    asked: int,
+    steps: int,
+    data: TrainingData,
+    small: Architecture,
+    unbroken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first, and the last one at the end of all steps: a repetition makes it, and has what an unbroken run has."""
+    monkeypatch.setattr(checks, "BATCH", 1)  # a check of two batches: it asks once whether to stop
+    out = tmp_path / "model.safetensors"
+    result = run(data, small, SETTINGS, out, device="cpu", workers=0, should_stop=after(asked))[1]
+    assert (result.steps, result.stopped) == (steps, True)
+    made = {step for step, _, _ in scores(out)}
+    assert str(steps) not in made
+    assert run(data, small, SETTINGS, out, device="cpu", workers=0)[1].steps == STEPS
+    assert_equal_weights(unbroken, out)
+    assert [one[:2] for one in scores(out)] == [one[:2] for one in scores(unbroken)]
+
+
 def test_a_state_of_other_settings_or_data_is_refused_until_told(
     data: TrainingData, small: Architecture, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from m2dino.errors import NothingToReplayError, TrainingError
 from m2dino.network.card import read_card
 from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
 from m2dino.tasks import builtin_tasks
+from m2dino.training import finetune as finetuning
 from m2dino.training.checks import MOST_ROWS, Check, HeldOut
 from m2dino.training.colabelled import SharedForward
 from m2dino.training.corrections import corrections
@@ -92,6 +93,49 @@ def test_it_tells_how_it_goes(base: Path, root: Path, tmp_path: Path) -> None:
     scores = [one.metric for one in told if one.metric is not None]
     assert scores
     assert all(name == "score" and 0 <= value <= 1 for name, value in scores)
+
+
+@pytest.mark.parametrize("during", ["looking at the data to replay: 3", "evaluating"])
+def test_stopped_before_it_learns_it_ends_there_and_makes_no_checkpoint(
+    during: str, base: Path, root: Path, tmp_path: Path
+) -> None:
+    """In the middle of a folder's pictures, and while the other tasks are measured as they were."""
+    told, out = list[str](), tmp_path / "out.safetensors"
+
+    def stop() -> bool:
+        return bool(told) and told[-1].startswith(during)
+
+    def tell(progress: FinetuneProgress) -> None:
+        told.append(progress.text)
+
+    with pytest.raises(TrainingError, match="Stopped before anything was learnt"):
+        tuned(base, make_store(tmp_path / "store"), out, replay=[root], on_progress=tell, should_stop=stop)
+    assert told[-1].startswith(during), "and nothing else was begun"
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_stopped_later_it_keeps_its_best_state_and_says_what_was_not_measured(
+    waits: bool, base: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task at hand is measured where that takes no time: a person waits."""
+    if not waits:
+        monkeypatch.setattr(finetuning, "LAST_LOOK_S", 0.0)
+    seen: list[FinetuneProgress] = []
+    out = tmp_path / "out.safetensors"
+
+    def checked() -> bool:
+        return any(one.metric is not None for one in seen)
+
+    settings = FinetuneSettings(steps=30, pictures=10, checks=2)
+    more = {"replay": [root], "on_progress": seen.append, "should_stop": checked}
+    result = tuned(base, make_store(tmp_path / "store"), out, settings, **more)
+    assert result.stopped
+    assert set(result.after) == ({LUMEN} if waits else set())
+    others = set(TASKS.values()) - set(result.after)
+    assert set(result.verdict.unmeasured) == others
+    limits = read_card(out).limits
+    assert f"may have changed {', '.join(sorted(others))}: it was stopped before all was measured" in limits
 
 
 def test_the_best_state_is_kept_without_a_folder_too(data: TrainingData, tmp_path: Path) -> None:
@@ -216,6 +260,57 @@ def test_losses_that_are_no_numbers_end_it_and_it_says_that_nothing_was_made(
     with pytest.raises(TrainingError, match="not a number 10 times in a row; no new checkpoint was made") as told:
         tuned(base, make_store(tmp_path / "store"), out, absurd, replay=[root])
     assert "kept" not in str(told.value)
+
+
+def only_one_at_a_time(module: torch.nn.Module, args: tuple[object, ...]) -> None:
+    """Stand for a device that is nearly full: what is only looked at fits one picture at a time."""
+    first = args[0] if args else None
+    looked = not torch.is_grad_enabled() and type(module).__name__ in ("PatchEmbed", "MoEBlock")
+    if looked and isinstance(first, torch.Tensor) and len(first) > 1:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize("form", ["isolated", "shared"])
+def test_looking_and_measuring_are_halved_where_the_memory_is_full(
+    form: str, base: Path, root: Path, tmp_path: Path
+) -> None:
+    """The pictures' first half, what the encoder says of them, the checks and the other tasks' figures."""
+    more = {"replay": [root]} if form == "shared" else {}
+    outs = [tmp_path / "halved.safetensors", tmp_path / "whole.safetensors"]
+    results = []
+    for out in outs:
+        handle = (
+            torch.nn.modules.module.register_module_forward_pre_hook(only_one_at_a_time) if out is outs[0] else None
+        )
+        try:
+            with Store.open(make_store(tmp_path / out.stem)) as store:
+                results.append(
+                    finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
+                )
+        finally:
+            if handle is not None:
+                handle.remove()
+    halved, whole = (load_checkpoint(path)[0].state_dict() for path in outs)
+    assert max(float((value - whole[key]).abs().max()) for key, value in halved.items()) < 0.02, "as if it had fitted"
+    assert results[0].after.keys() == results[1].after.keys()
+    assert not results[0].verdict.unmeasured
+
+
+def test_memory_that_runs_out_where_nothing_can_be_halved_is_a_sentence(base: Path, tmp_path: Path) -> None:
+    def full(module: torch.nn.Module, args: tuple[object, ...]) -> None:
+        if type(module).__name__ == "MoEBlock":
+            raise RuntimeError("MPS backend out of memory (MPS allocated: 17.00 GiB). Tried to allocate 64.00 MiB.")
+
+    out = tmp_path / "out.safetensors"
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(full)
+    try:
+        with (
+            Store.open(make_store(tmp_path / "store")) as store,
+            pytest.raises(TrainingError, match="not enough memory to go on; close other programs"),
+        ):
+            finetune(store, LUMEN, base, out, settings=QUICK, device="cpu")
+    finally:
+        handle.remove()
     assert not out.exists()
 
 

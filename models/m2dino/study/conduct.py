@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from m2dino.errors import StudyError
 from m2dino.network.config import Architecture
@@ -65,13 +67,15 @@ def conduct(
     UsageError, StudyError
         The study cannot be made so, or its folder cannot be written.
     """
-    results = Results(out)
     if out.is_file():
         raise StudyError(f"{out}: that is a file; name a folder.")
+    # Workers have working folders of their own, in which a relative path would lead elsewhere.
+    out, how = out.absolute(), replace(how, start=how.start.absolute())
+    results = Results(out)
     plan = _plan(data, architecture, options, how)
     pace: Pace | None = None
     if minutes is not None:
-        steps, pace = _settled(out, plan, data, how, minutes, side_by_side, threads, tell, plan_only)
+        steps, pace = _settled(out, plan, architecture, data, how, minutes, side_by_side, threads, tell, plan_only)
         plan = _plan(data, architecture, replace(options, steps=steps), how)
     left = unfinished(plan, results)
     if left:
@@ -98,6 +102,7 @@ def _plan(data: StudyData, architecture: Architecture, options: Options, how: Ho
 def _settled(
     out: Path,
     plan: Plan,
+    architecture: Architecture,
     data: StudyData,
     how: How,
     minutes: float,
@@ -106,20 +111,37 @@ def _settled(
     tell: Callable[[str], None],
     plan_only: bool,
 ) -> tuple[int, Pace | None]:
-    """Return the steps that fill the time; once settled they stay, or no run would ever be found again."""
-    asked = {"runs": [run.id for run in plan.runs], "minutes": minutes, "side_by_side": side_by_side}
+    """Return the steps that fill the time; once settled they stay, or no run would ever be found again.
+
+    So they do with more seeds, scales or kinds of network, and by other workers. The pace comes with them only where
+    it was measured for all of that.
+    """
+    told = json.dumps([data.signature, architecture.to_dict(), plan.options.batch_size, minutes], sort_keys=True)
+    asked = hashlib.blake2b(told.encode(), digest_size=8).hexdigest()
+    settled = _read(out / PACE)
     try:
-        there = json.loads((out / PACE).read_text(encoding="utf-8"))
-        if there["asked"] == asked:
-            return int(there["steps"]), Pace(**there["pace"])
-    except (OSError, ValueError, KeyError, TypeError):
+        there = settled[asked]
+        steps, pace, same = int(there["steps"]), Pace(**there["pace"]), there["threads"] == threads
+    except (KeyError, TypeError, ValueError):
         pass
+    else:
+        tell(f"{steps} batches a task, as settled on before; delete {PACE} to settle anew.")
+        return steps, pace if same and {run.arm for run in plan.runs} <= pace.together.keys() else None
     tell("Measuring how long a step takes.")
     pace = measure(plan, data, how, threads)
     steps = steps_within(pace, plan, data, 60 * minutes, side_by_side)
     if not plan_only:
-        write(out / PACE, json.dumps({"asked": asked, "steps": steps, "pace": asdict(pace)}, indent=1) + "\n")
+        settled[asked] = {"steps": steps, "threads": threads, "pace": asdict(pace)}
+        write(out / PACE, json.dumps(settled, indent=1) + "\n")
     return steps, pace
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Return what was settled on, by what it was asked for: a study of another length stays there, too."""
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError):
+        return {}
 
 
 def _announced(plan: Plan, left: int, seconds: float) -> str:

@@ -7,15 +7,18 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from m2dino.data.samples import GroupKey, LabelledFrames, collate_groups
+from m2dino.data.samples import GroupKey, GroupSample, LabelledFrames, collate_groups
+from m2dino.progress import ShouldStop, never_stop
 from m2dino.training.bundles import bundle
 from m2dino.training.colabelled import SharedForward
+from m2dino.training.halving import Halving, Indices
 from m2dino.training.sampling import rows_of_task
 from m2dino.training.scores import answers, overall, task_score
 from m2dino.training.settings import TrainSettings
@@ -69,6 +72,7 @@ class HeldOut:
             count = -(-len(keys) // BATCH)
             placed.extend((number / count, one.tasks, keys[number::count]) for number in range(count))
         self.batches = [(tasks, keys) for _, tasks, keys in sorted(placed, key=lambda entry: entry[:2])]
+        self.halving = Halving(BATCH)
         self.least = sum(place == 0 for place, _, _ in placed)
 
     def keep(self, batches: int) -> None:
@@ -88,25 +92,44 @@ class HeldOut:
         device: torch.device,
         precision: AbstractContextManager[Any],
         seconds: float = math.inf,
-    ) -> Check:
-        """Score a network as it is; when that has taken `seconds`, the rows not seen by then are dropped for good."""
+        should_stop: ShouldStop = never_stop,
+    ) -> Check | None:
+        """Score a network as it is; when that has taken `seconds`, the rows not seen by then are dropped for good.
+
+        None where it was stopped: some of the rows say nothing beside all of them.
+        """
         gathered: dict[str, list[Tensor]] = {}
         training, start = forward.training, time.monotonic()
         forward.eval()
+        stopped = False
         with precision:
             for done, (tasks, keys) in enumerate(self.batches):
+                if done and (stopped := should_stop()):
+                    break
                 if done >= self.least and time.monotonic() - start > seconds:
                     self.keep(done)
                     break
                 sample = collate_groups([self.frames.group(key) for key in keys])
-                outputs = forward(sample.image.to(device), tasks)
-                for task, target in zip(tasks, sample.targets, strict=True):
-                    gathered.setdefault(task, []).append(answers(outputs[task], target.to(device)))
+                answer = partial(_answers, forward, tasks, sample, device)
+                for task, told in self.halving.each(np.arange(len(keys)), answer):
+                    gathered.setdefault(task, []).append(told)
         forward.train(training)
+        if stopped:
+            return None
         known = self.frames.tasks
         scores = {task: task_score(known[task], torch.cat(parts)) for task, parts in sorted(gathered.items())}
         score, types = overall(known, scores)
         return Check(step, score, types, scores)
+
+
+def _answers(
+    forward: SharedForward, tasks: Sequence[str], sample: GroupSample, device: torch.device, part: Indices
+) -> list[tuple[str, Tensor]]:
+    """Return what is said of some images of a batch, beside the truth, for each task."""
+    own = slice(int(part[0]), int(part[-1]) + 1)
+    outputs = forward(sample.image[own].to(device), tasks)
+    pairs = zip(tasks, sample.targets, strict=True)
+    return [(task, answers(outputs[task], target[own].to(device))) for task, target in pairs]
 
 
 def rows_per_task(settings: TrainSettings, steps: int | None, labels_per_image: float, tasks: int) -> int:

@@ -36,7 +36,7 @@ from m2dino.training.finetune_common import (
 )
 from m2dino.training.finetune_settings import Form
 from m2dino.training.guard import Verdict, compare, harmed
-from m2dino.training.halving import give_back
+from m2dino.training.halving import give_back, told_if_full
 from m2dino.training.isolated import learn_isolated
 from m2dino.training.refusals import refuse_other_task, refuse_replay_alone
 from m2dino.training.replay import Replay, gather_replay, score_replay
@@ -47,7 +47,11 @@ from m2dino.training.suspicion import suspicion
 
 __all__ = ["FinetuneProgress", "FinetuneResult", "FinetuneSettings", "Form", "finetune"]
 
+LAST_LOOK_S = 1.0
+"""How long a person who has stopped it waits for the figures of the task; without them it is not measured."""
 
+
+@told_if_full()
 def finetune(
     store: Store,
     task_id: str,
@@ -96,7 +100,7 @@ def finetune(
     UsageError
         The isolated form is given data to replay.
     TrainingError
-        Stopped before anything was learnt, or the loss was not a number.
+        Stopped before anything was learnt, the loss was not a number, or there is not enough memory.
     NotACheckpointError, CheckpointWriteError, StoreError, DatasetError
     """
     settings = settings or FinetuneSettings()
@@ -111,7 +115,11 @@ def finetune(
     data = replace(data, task=definition(card, data.task))
     task = data.task
     leant = leaning((one.task for one in card.tasks.values()), task)
-    rows = gather_replay(card, data, replay, store) if shared else _of_leaning(store, card, data, leant)
+    rows = (
+        gather_replay(card, data, replay, store, on_progress, should_stop)
+        if shared
+        else _of_leaning(store, card, data, leant)
+    )
     torch.manual_seed(settings.seed)
     if not known:
         net.add_task(task)
@@ -142,11 +150,13 @@ def finetune(
             steps, stopped = result.steps, result.stopped
             watch.add("step", result.seconds, steps * settings.batch)
             trial = Model(net, trial.card, trial.device, base)
-            new = score_heldout(trial, store, data)
+            waiting = time.monotonic() + LAST_LOOK_S
+            new = score_heldout(trial, store, data, lambda: should_stop() and time.monotonic() > waiting)
         after = {} if new is None else {task_id: new}
         if rows is not None and not stopped:  # stopped, the person waits: the task alone is measured
             with watch.timing("score", rows.held_out):
-                after |= score_replay(trial, store, rows, on_progress)
+                after |= score_replay(trial, store, rows, on_progress, should_stop)
+            stopped = should_stop()
         net.cpu()
     finally:
         give_back(trial.device)
@@ -154,7 +164,7 @@ def finetune(
     unmeasured = set(card.tasks if shared else leant) - set(changes) - {task_id}
     if task_id not in (changes if known else after) or (not known and headline(after[task_id]) is None):
         unmeasured.add(task_id)
-    verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts)
+    verdict = Verdict(changes, harmed(changes), tuple(sorted(unmeasured)), doubts, stopped)
     leaned = leaning_in_words(leant, task_id)
     cautions = (*data.cautions, *filter(None, [leaned, meanwhile(data.rows, store.training_rows(task_id))]))
     noted = [f"{task_id}: {one}" for one in cautions]

@@ -137,12 +137,15 @@ class Verdict:
         Tasks that may have changed, and of which there was nothing to measure.
     doubts : tuple of str
         Sentences on labels that contradict what the base knew.
+    stopped : bool
+        Whether a stop is why tasks are unmeasured.
     """
 
     changes: dict[str, Change] = field(default_factory=dict)
     harmed: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    stopped: bool = False
 
     @property
     def objects(self) -> bool:
@@ -161,8 +164,10 @@ class Verdict:
             figures = "; ".join(f"{name}: {self.changes[name].text()}" for name in others)
             said.append(f"Fine-tuning {task_id} made other tasks worse: {figures}.")
         if self.unmeasured:
-            said.append(
-                f"Fine-tuning {task_id} may have changed {', '.join(self.unmeasured)}: there was no held-out data to "
-                "measure them on."
+            why = (
+                "it was stopped before all was measured"
+                if self.stopped
+                else "there was no held-out data to measure them on"
             )
+            said.append(f"Fine-tuning {task_id} may have changed {', '.join(self.unmeasured)}: {why}.")
         return [*said, *self.doubts]

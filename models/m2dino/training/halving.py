@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from m2dino.device import out_of_memory
 from m2dino.errors import TrainingError
 
 Indices = NDArray[np.intp]
+Made = TypeVar("Made")
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error of torch says that the memory of the device, or of the computer, is full."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+@contextmanager
+def told_if_full() -> Iterator[None]:
+    """Turn running out of memory, where nothing is left to halve, into a sentence.
+
+    Raises
+    ------
+    TrainingError
+        The memory ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(
+            "There is not enough memory to go on; close other programs, or use --device cpu."
+        ) from error
 
 
 def give_back(device: torch.device) -> None:
@@ -26,6 +44,10 @@ def give_back(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
+def _nothing() -> None:
+    """Have nothing to forget."""
+
+
 class Halving:
     """How many pictures go through the network at once: halved for good where they do not fit.
 
@@ -34,10 +56,12 @@ class Halving:
     Attributes
     ----------
     size : int
+    full : bool
+        Whether the memory has ever run out.
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size, self.full = size, False
 
     def run(self, batch: Indices, backward: Callable[[Indices], float], forget: Callable[[], None]) -> float:
         """Learn from a batch, and return the sum of what `backward` returns for its parts.
@@ -59,15 +83,53 @@ class Halving:
             try:
                 return sum(backward(batch[at : at + self.size]) for at in range(0, len(batch), self.size))
             except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                if self.size == 1:
-                    raise TrainingError(
-                        "There is not enough memory to learn from even one picture at a time; close other programs, or "
-                        "use --device cpu."
-                    ) from error
+                self._refuse(error)
             # Outside the handler, which would keep the tensors of the failed step alive.
-            forget()
-            self.size = max(1, self.size // 2)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            self._halve(forget)
+
+    def each(
+        self, batch: Indices, make: Callable[[Indices], Iterable[Made]], forget: Callable[[], None] = _nothing
+    ) -> list[Made]:
+        """Return what `make` makes of all parts of a batch, one after the other.
+
+        Parameters
+        ----------
+        batch : (n,) indices of pictures
+        make : callable
+            Without gradients.
+        forget : callable
+            Makes room on the device.
+
+        Raises
+        ------
+        TrainingError
+            Not even one picture fits.
+        """
+        made: list[Made] = []
+        at = 0
+        while at < len(batch):
+            part = batch[at : at + self.size]
+            try:
+                made += list(make(part))
+                at += len(part)
+                continue
+            except RuntimeError as error:
+                self._refuse(error)
+            self._halve(forget)
+        return made
+
+    def _refuse(self, error: RuntimeError) -> None:
+        """Raise an error that halving does not mend."""
+        if not out_of_memory(error):
+            raise error
+        if self.size == 1:
+            raise TrainingError(
+                "There is not enough memory for even one picture at a time; close other programs, or use --device cpu."
+            ) from error
+
+    def _halve(self, forget: Callable[[], None]) -> None:
+        self.full = True
+        forget()
+        self.size = max(1, self.size // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -195,7 +195,11 @@ class _Run:
             loss.backward()
             return float(loss.detach())
 
-        value = self.halving.run(chosen, backward, lambda: self.optimizer.zero_grad(set_to_none=True))
+        def forget() -> None:
+            self.optimizer.zero_grad(set_to_none=True)
+            pictures.leave_device()
+
+        value = self.halving.run(chosen, backward, forget)
         if not np.isfinite(value):
             raise TrainingError("The loss was not a number; no new checkpoint was made. Check the corrected frames.")
         torch.nn.utils.clip_grad_norm_(self.own, 1.0)

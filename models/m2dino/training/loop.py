@@ -347,12 +347,14 @@ class _Loop:
         All three are the first process's: clocks and signals differ, and only it checks.
         """
         fraction = self.clock.fraction
-        early = self._check(fraction)
-        stopped = fraction < 1 and not early and should_stop()
+        broken = self._check(fraction, should_stop)
+        early = not broken and self._given_up()
+        stopped = broken or (fraction < 1 and not early and should_stop())
         return processes.from_first(self.fabric, (fraction, stopped, early))
 
-    def _check(self, fraction: float) -> bool:
-        """Score the moving average if it is time to; return whether the run should end early."""
+    def _check(self, fraction: float, should_stop: ShouldStop) -> bool:
+        """Score the moving average if it is time to; return whether that was stopped, and so is still to be done."""
+        before = self.pace.done
         if self.held_out is not None and self.pace.due(fraction, self.clock.seconds):
             start = time.monotonic()
             with self._averaged():
@@ -363,16 +365,20 @@ class _Loop:
                     self.fabric.autocast(),
                     # All later states are scored on the rows of the first, or their scores could not be compared.
                     math.inf if self.history.checks else self.pace.allowance,
+                    should_stop,
                 )
-                if self.history.add(check):
+                if check is not None and self.history.add(check):
                     self._keep(check)
+            if check is None:
+                self.pace.done = before
+                return True
             if self.folder is not None:
                 self.folder.log_check(check, self.clock.seconds, self._rate())
             if self.on_check is not None:
                 self.on_check(check)
             self.pace.seconds += time.monotonic() - start
             self.save()
-        return self._given_up()
+        return False
 
     def _keep(self, check: Check) -> None:
         """Keep the moving average, which is in the network now, as the best state."""

@@ -16,6 +16,7 @@ from m2dino.data.records import Record
 from m2dino.data.rows import Row
 from m2dino.data.samples import CorrectedFrame
 from m2dino.data.store import Store
+from m2dino.errors import TrainingError
 from m2dino.evaluation import model_source, score_rows
 from m2dino.network.card import ModelCard
 from m2dino.predictor import Model
@@ -25,6 +26,7 @@ from m2dino.tasks import Task
 from m2dino.training.corrections import Corrections, corrections, replayable
 from m2dino.training.data import gather
 from m2dino.training.finetune_common import FinetuneProgress, OnFinetuneProgress, score_heldout
+from m2dino.training.pictures import STOPPED
 from m2dino.training.refusals import refuse_no_replay
 from m2dino.training.replay_folders import HELD_OUT, known_tasks
 
@@ -55,7 +57,14 @@ class Replay:
         return len(self.val) + sum(len(data.heldout) for data in self.corrected.values())
 
 
-def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], store: Store) -> Replay:
+def gather_replay(
+    card: ModelCard,
+    data: Corrections,
+    roots: Sequence[Path],
+    store: Store,
+    on_progress: OnFinetuneProgress = lambda progress: None,
+    should_stop: ShouldStop = never_stop,
+) -> Replay:
     """Return what can be replayed of the base's other tasks than that of `data`, divided by subject.
 
     A frame that is held out for a task does not train in another, and one that trains is not measured on, be it in the
@@ -67,7 +76,16 @@ def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], sto
         There is no data of any other task that the base knows.
     DatasetError, StoreError
         The data is not sound.
+    TrainingError
+        Stopped.
     """
+
+    def show(done: int, total: int, text: str) -> None:
+        # Every picture of the folders is decoded, which takes minutes for a large set.
+        if should_stop():
+            raise TrainingError(STOPPED)
+        on_progress(FinetuneProgress(0, 1, f"looking at the data to replay: {done} / {total}"))
+
     task_id = data.task.id
     corrected = {name: _apart(corrections(store, name), data) for name in replayable(store, card, task_id)}
     train: list[Row | CorrectedFrame] = []
@@ -75,12 +93,16 @@ def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], sto
     tasks = {name: other.task for name, other in corrected.items()}
     others = [name for name in card.tasks if name != task_id]
     if roots:
-        found = gather(roots, known_tasks(card), val_fraction=HELD_OUT)
+        found = gather(roots, known_tasks(card), val_fraction=HELD_OUT, on_progress=show)
         rows = found.only([name for name in others if name in found.tasks])
         here = [data, *corrected.values()]
         held, learnt = _loops(here, "heldout"), _loops(here, "train")
         # Once for each picture: most have rows of several tasks.
-        known = {image: _identity(image) for image in {row.image for row in (*rows.train, *rows.val)}}
+        images = {row.image for row in (*rows.train, *rows.val)}
+        known: dict[Path, str] = {}
+        for image in images:
+            show(len(known), len(images), "")
+            known[image] = _identity(image)
         kept = [row for row in rows.train if known[row.image] not in held]
         train += kept
         left = {row.task_id for row in kept}

@@ -27,6 +27,7 @@ from m2dino.predictor import Model
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 from m2dino.training.checks import MOST_ROWS, HeldOut
 from m2dino.training.data import TrainingData, fingerprint
+from m2dino.training.halving import told_if_full
 from m2dino.training.loop import TrainResult, train
 from m2dino.training.processes import make_fabric
 from m2dino.training.run_folder import RunFolder
@@ -77,6 +78,10 @@ class Start:
         except OSError as error:
             raise NotACheckpointError(f"{self.weights}: there is no such file of weights.") from error
 
+    def absolute(self) -> Start:
+        """Return the same, fit for a process with another working folder."""
+        return self if self.weights is None else replace(self, weights=self.weights.absolute())
+
     def licence(self, text: CardText, architecture: Architecture) -> str:
         """Return the licence for the card; what the weights ask for comes first."""
         theirs = self.weights_licence(architecture)
@@ -118,6 +123,7 @@ def finished(
     return card if same and card.fingerprint == fingerprint(data.train) else None
 
 
+@told_if_full()
 def run(
     data: TrainingData,
     architecture: Architecture,

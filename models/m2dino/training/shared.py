@@ -20,6 +20,7 @@ from m2dino.training.checks import Check
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_common import FinetuneProgress, FinetuneSettings, OnFinetuneProgress, running_mean
 from m2dino.training.loop import BAD_STEPS, TrainResult, train
+from m2dino.training.pictures import STOPPED
 from m2dino.training.replay import Replay
 from m2dino.training.settings import TrainSettings
 
@@ -44,8 +45,10 @@ def learn_shared(
     Raises
     ------
     TrainingError
-        The loss was not a number, or not even one picture fits into the memory.
+        Stopped before the first step, the loss was not a number, or not even one picture fits into the memory.
     """
+    if should_stop():
+        raise TrainingError(STOPPED)
     net = model.net
     net.requires_grad_(True)
     # The task-free half stays: it serves every task, replayed or not.
@@ -62,7 +65,7 @@ def learn_shared(
     steps = own_steps * (2 if replay.train else 1)
     teller = _Teller(data.task.id, own_steps, on_progress)
     try:
-        return train(
+        result = train(
             net,
             frames,
             TrainSettings(
@@ -92,6 +95,9 @@ def learn_shared(
             f"The loss of {teller.ruined} was not a number {BAD_STEPS} times in a row; no new checkpoint was made. "
             "Check its labels, or leave them out."
         ) from error
+    if not result.steps:
+        raise TrainingError(STOPPED)
+    return result
 
 
 def _held_out(store: Store, data: Corrections, replay: Replay, tasks: dict[str, Task], size: int) -> LabelledFrames:
