@@ -12,6 +12,7 @@ from pathlib import Path
 
 from m2dino.data.store_reader import StoreReader
 from m2dino.network.card import read_card
+from m2dino.training.apart import held_for_any, plan_apart
 from m2dino.training.corrections import plan, replayable
 from m2dino.training.finetune_settings import FinetuneSettings, Form
 from m2dino.training.refusals import refuse_no_replay, refuse_other_task
@@ -125,7 +126,10 @@ def estimate(
         corrected, rows = replayable(store, card, task_id), rows_to_replay(card, task_id, replay)
         others = {*corrected, *rows}
         refuse_no_replay(card, task_id, bool(others))
-        replayed = sum(len(plan(store, name).heldout) for name in corrected) + round(HELD_OUT * sum(rows.values()))
+        plans = [division, *(plan(store, name) for name in corrected)]
+        replayed = sum(len(one.heldout) for one in plans[1:]) + round(HELD_OUT * sum(rows.values()))
+        held = held_for_any(store, ((row.loop_id, row.frame) for one in plans for row in one.heldout))
+        division = plan_apart(store, division, held)
     speed = remembered(key_of(card, task, form, device), cache)
     known = task_id in card.tasks
     frames, held_out = len(division.train), len(division.heldout)

@@ -103,6 +103,7 @@ def finetune(
     task, known = data.task, task_id in net.tasks
     refuse_other_task(base, card, task)
     rows = gather_replay(card, data, replay, store) if form == "shared" else None
+    data = data if rows is None else rows.own
     torch.manual_seed(settings.seed)
     if not known:
         net.add_task(task)
