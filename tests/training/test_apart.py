@@ -217,3 +217,19 @@ def test_a_task_that_val_says_nothing_of_is_measured_all_the_same(card: ModelCar
         assert not {row.group for row in found.val} & {row.group for row in found.train}
     shutil.rmtree(tmp_path / "data" / "train")
     assert all(divided([tmp_path / "data"], known_tasks(card)).counts(LUMEN)), "alone it is a folder like any other"
+
+
+def test_what_the_store_holds_out_of_a_folder_is_what_other_tasks_are_measured_on(
+    card: ModelCard, tmp_path: Path
+) -> None:
+    """The folder's own division would measure them on pictures that train here, or on none."""
+    root = make_root(tmp_path / "root")
+    with Store.open(make_store(tmp_path / "store")) as store:
+        data = corrections(store, LUMEN)
+        replay = gather_replay(card, data, [root], store)
+        measured = {picture_name(load_image(row.image)) for row in replay.val}
+        assert {row.task_id for row in replay.val} == set(TASKS.values()) - {LUMEN}
+        assert shown(store, data.heldout) <= measured
+        assert not measured & replayed(store, replay)
+        trained = {row.group for row in replay.train if isinstance(row, Row)}
+        assert not trained & {row.group for row in replay.val}

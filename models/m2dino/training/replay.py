@@ -15,6 +15,7 @@ from m2dino.data.picture_names import picture_name
 from m2dino.data.records import Record
 from m2dino.data.rows import Row
 from m2dino.data.samples import CorrectedFrame
+from m2dino.data.splits import subjects
 from m2dino.data.store import Store
 from m2dino.evaluation import model_source, score_rows
 from m2dino.network.card import ModelCard
@@ -24,6 +25,7 @@ from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.tasks import Task
 from m2dino.training.apart import corrections_apart, held_for_any
 from m2dino.training.corrections import Corrections, corrections, replayable
+from m2dino.training.data import TrainingData
 from m2dino.training.finetune_common import FinetuneProgress, OnFinetuneProgress, score_heldout
 from m2dino.training.holdout import Key
 from m2dino.training.refusals import refuse_no_replay
@@ -92,20 +94,31 @@ def gather_replay(card: ModelCard, data: Corrections, roots: Sequence[Path], sto
         # Once for each picture: most have rows of several tasks.
         sizes = {store.frame_size(*key) for key in held | learnt}
         known = {image: _shown(image, sizes) for image in {row.image for row in (*rows.train, *rows.val)}}
-        kept = [row for row in rows.train if known[row.image].isdisjoint(vouching)]
+        kept, beside = _as_in_store(rows, known, vouching, known_learnt)
         train += kept
         left = {row.task_id for row in kept}
         # What the store measures a task on already, it is not measured on twice.
-        measured = {name: _known_as(_keys(other.heldout), names) for name, other in corrected.items()}
+        twice = {name: _known_as(_keys(other.heldout), names) for name, other in corrected.items()}
         val = [
-            row
-            for row in rows.val
-            if row.task_id in left and known[row.image].isdisjoint(known_learnt | measured.get(row.task_id, set()))
+            row for row in beside if row.task_id in left and known[row.image].isdisjoint(twice.get(row.task_id, set()))
         ]
         tasks = {**{name: task for name, task in rows.tasks.items() if name in left}, **tasks}
     train += [CorrectedFrame(store, record) for other in corrected.values() for record in other.train]
     refuse_no_replay(card, task_id, bool(train))
     return Replay(own, train, val, tasks, corrected)
+
+
+def _as_in_store(
+    rows: TrainingData, known: Mapping[Path, set[str]], vouching: set[str], learnt: set[str]
+) -> tuple[list[Row], list[Row]]:
+    """Return which rows train and which are measured on, where the store holds out and learns some of the pictures."""
+    keys = subjects([*rows.train, *rows.val])
+    placed = list(zip([*rows.train, *rows.val], keys, strict=True))
+    seen = {key for row, key in placed if known[row.image] & learnt}
+    held = {key for row, key in placed if known[row.image] & vouching} - seen
+    of_train, of_val = placed[: len(rows.train)], placed[len(rows.train) :]
+    train = [row for row, key in of_train if key not in held and known[row.image].isdisjoint(vouching)]
+    return train, [row for row, key in of_train if key in held] + [row for row, key in of_val if key not in seen]
 
 
 def _keys(records: Sequence[Record]) -> set[Key]:
