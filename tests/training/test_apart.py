@@ -233,3 +233,24 @@ def test_what_the_store_holds_out_of_a_folder_is_what_other_tasks_are_measured_o
         assert not measured & replayed(store, replay)
         trained = {row.group for row in replay.train if isinstance(row, Row)}
         assert not trained & {row.group for row in replay.val}
+
+
+def test_a_folder_that_gains_an_image_keeps_its_sides(tmp_path: Path) -> None:
+    """It is another loop from then on, for a loop is known by all its bytes."""
+    task, images = builtin_tasks()[LUMEN], tmp_path / "images"
+    images.mkdir()
+    with Store.open(tmp_path / "store", create=True) as store:
+        sides = []
+        for count in (10, 11):
+            for index in range(count):
+                Image.fromarray(picture(index)[0]).save(images / f"{index:02}.png")
+            loop = open_loop(images)
+            for index in range(count):
+                value = picture(index)[1]["segmentation"]
+                store.save(Record(loop.identity, index, LUMEN, "edited", value, group=loop.identity), loop[index], task)
+            sides.append(corrections(store, LUMEN))
+        before, after = sides
+        assert len(after.train) + len(after.heldout) == 21
+        assert after.loops == 1
+        assert shown(store, before.heldout) <= shown(store, after.heldout)
+        assert shown(store, after.train) == shown(store, before.train)
