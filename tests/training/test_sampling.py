@@ -249,6 +249,7 @@ def test_a_picture_has_one_side_whatever_loops_it_is_in() -> None:
     assert {key: sides[key] for key in first} == fixed
     for key, of in {**copies, **longer}.items():
         assert sides[key] is fixed[of]
+    assert sides["a and one more", 10], "the new image is beside the last ones, which are held out"
     alone = assign(added, fixed, units, pictures)
     assert all(alone[key] is sides[key] for key in added), "even where the first loop has no labels any more"
     at_once = assign([*first, *copies], {}, units, pictures)

@@ -71,7 +71,9 @@ def assign(
     for key in sorted({*frames, *fixed}, key=lambda key: (-fixed.get(key, -1), key)):
         one_of.setdefault(pictures.get(key, key), key)
     known_by = {key: one_of[pictures.get(key, key)] for key in frames}
-    sides = _divided(set(known_by.values()), fixed, units or {})
+    # The copies are placed as well: a frame that is new beside them goes to the side of the nearest.
+    placed = {key: fixed[one] for key, one in known_by.items() if one in fixed}
+    sides = _divided(set(known_by.values()), {**placed, **fixed}, units or {})
     return {key: fixed.get(key, sides[known_by[key]]) for key in frames}
 
 
