@@ -34,7 +34,7 @@ def picture_name(frame: Frame) -> str:
     if (frame[::16] == frame[0, 0]).all() and (frame == frame[0, 0]).all():
         return ""
     digest = hashlib.blake2b(repr(frame.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(frame))
+    digest.update(np.ascontiguousarray(frame).data)
     return digest.hexdigest()
 
 
