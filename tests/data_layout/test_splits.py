@@ -155,3 +155,22 @@ def test_the_same_path_in_another_root_is_another_image(tmp_path: Path) -> None:
     assert alone[0] != alone[1]
     assert alone[0] == subjects([rows[0]])[0], "the first root's keep their names"
     assert other == seven_again
+
+
+def test_the_split_does_not_depend_on_the_order_of_the_roots_nor_on_one_more_in_front(tmp_path: Path) -> None:
+    """Else a model made from an earlier one would be measured on what that one has trained on."""
+    roots = {}
+    for name in ("one", "two", "more"):
+        (tmp_path / name).mkdir()
+        roots[name] = [row(tmp_path / name, "a", image, None) for image in range(60)]
+        for each in roots[name]:
+            each.image.write_bytes(str(each.image).encode())
+
+    def held(*names: str) -> set[Path]:
+        return {each.image for each in split([each for name in names for each in roots[name]], 0.2, 0)[1]}
+
+    first = held("one", "two")
+    assert 12 < len(first) < 36
+    assert held("two", "one") == first
+    assert {image for image in held("more", "one", "two") if image.parent.name != "more"} == first
+    assert held("one") | held("two") == first

@@ -158,3 +158,24 @@ def test_a_region_that_leaves_the_frame_is_not_stored(loop: CineLoop, tmp_path: 
     record = Record(loop.identity, 0, task.id, "edited", Box(1, 2, 3, 4), region=(0, 0, HEIGHT + 1, WIDTH))
     with Store.open(tmp_path / "store", create=True) as store, pytest.raises(ValueError, match="does not lie inside"):
         store.save(record, loop[0], task)
+
+
+@pytest.mark.parametrize("whole_first", [False, True])
+def test_a_frame_of_two_tasks_is_shown_to_each_as_its_own_label_asks(
+    whole_first: bool, loop: CineLoop, tmp_path: Path
+) -> None:
+    """The mask leaves the region and is learnt in the whole frame, the box does not: two pictures of one frame."""
+    tasks = {TASKS[kind]: builtin_tasks()[TASKS[kind]] for kind in ("segmentation", "detection")}
+    mask, box = values(inside=False)["segmentation"], values(inside=True)["detection"]
+    with Store.open(tmp_path / "store", create=True) as store:
+        for task, value in zip(tasks.values(), (mask, box), strict=True):
+            store.save(Record(loop.identity, 0, task.id, "edited", value, region=AREA), loop[0], task)
+        records = [store.get(loop.identity, 0, task_id) for task_id in tasks]
+        alone = [LabelledFrames([CorrectedFrame(store, one)], tasks, 64)[SampleKey(0, None)] for one in records if one]
+        rows = [CorrectedFrame(store, one) for one in records if one]
+        together = LabelledFrames(rows, tasks, 64)
+        assert len(together.rows_by_image) == 2
+        for index in (0, 1) if whole_first else (1, 0):
+            sample = together[SampleKey(index, None)]
+            assert torch.equal(sample.image, alone[index].image)
+            assert torch.equal(sample.target, alone[index].target)

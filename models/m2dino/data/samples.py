@@ -20,7 +20,7 @@ from m2dino.data.records import Record
 from m2dino.data.row_values import label_value
 from m2dino.data.same_bytes import same_bytes
 from m2dino.data.scanner import Pixels
-from m2dino.data.seen import as_seen
+from m2dino.data.seen import as_seen, crop_within
 from m2dino.data.store_reader import StoreReader
 from m2dino.data.targets import Placed, place, place_together
 from m2dino.errors import DatasetError
@@ -137,10 +137,14 @@ class CorrectedFrame:
         self._value: Value | None = None
         self.task_id = record.task_id
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """What is shown: the same part of the same frame has the same key."""
-        return (self.record.loop_id, self.record.frame, self.record.region)
+        loop_id, frame, region = self.record.loop_id, self.record.frame, self.record.region
+        # The region alone does not tell: a label that leaves it is learnt in the whole frame, another's is not.
+        size = None if region is None else self._store.frame_size(loop_id, frame)
+        crop = None if size is None else crop_within(self.record, *size)
+        return (loop_id, frame, None if crop is None else crop.region)
 
     def frame(self) -> Frame:
         """Return the part of the frame that the network is shown of this loop."""

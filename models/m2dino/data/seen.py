@@ -14,9 +14,14 @@ def crop_of(record: Record, frame: Frame) -> Crop | None:
     All of it too where a person has labelled something outside that part: cut off, the label would teach less than
     what it says.
     """
+    return crop_within(record, frame.shape[0], frame.shape[1])
+
+
+def crop_within(record: Record, height: int, width: int) -> Crop | None:
+    """Return what `crop_of` does, for a frame of this size."""
     if record.region is None:
         return None
-    crop = Crop(frame.shape[0], frame.shape[1], record.region)
+    crop = Crop(height, width, record.region)
     return crop if record.value is None or crop.holds(record.value) else None
 
 

@@ -16,12 +16,15 @@ from m2dino.data.joining import Joined
 from m2dino.data.rows import Row
 from m2dino.data.same_bytes import same_bytes
 
+_OF_ROOT = "\0of root "
+"""Between the path of an image and the number of its root; no path and no cell of a table holds such a character."""
+
 
 def subjects(rows: Sequence[Row]) -> list[str]:
     """Return, for every row, the key of the subject that it hangs together with; equal keys must not straddle a split.
 
     An image that nothing tells the subject of is known by its path below its root: the same path in another root is
-    another image.
+    another image. Only that such keys differ depends on the order of the roots, not where a split places them.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def subjects(rows: Sequence[Row]) -> list[str]:
 
 def _apart(row: Row, root: int) -> str:
     """Return the group of a row of the root of this number; the first root's keep their names."""
-    return f"{row.group} of root {root}" if root and row.known_by_path else row.group
+    return f"{row.group}{_OF_ROOT}{root}" if root and row.known_by_path else row.group
 
 
 def split(rows: Sequence[Row], val_fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
@@ -75,7 +78,8 @@ def split(rows: Sequence[Row], val_fraction: float, seed: int) -> tuple[list[Row
     for row, key in zip(rows, keys, strict=True):
         by_task[row.task_id].add(key)
         tasks_with[key].add(row.task_id)
-    place = {key: _place(key, seed) for key in tasks_with}
+    # Sorted, for images of equal paths have equal places: which of them comes first must not depend on the rows' order.
+    place = {key: _place(key, seed) for key in sorted(tasks_with)}
     val = {key for key, at in place.items() if at < val_fraction}
 
     splittable = sorted((task for task, own in by_task.items() if len(own) > 1), key=lambda t: (len(by_task[t]), t))
@@ -110,6 +114,9 @@ def _spare(key: str, tasks_with: dict[str, set[str]], by_task: dict[str, set[str
 
 
 def _place(key: str, seed: int) -> float:
-    """Return a number in [0, 1) that only the subject's name and the seed decide."""
-    digest = hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=8).digest()
+    """Return a number in [0, 1) that only the subject's name and the seed decide.
+
+    Not the number of its root: with another folder in front, what a model has trained on would be measured on.
+    """
+    digest = hashlib.blake2b(f"{seed}\0{key.partition(_OF_ROOT)[0]}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

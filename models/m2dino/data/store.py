@@ -17,7 +17,7 @@ from pathlib import Path
 
 from m2dino.cine.loop import Frame
 from m2dino.data import drafts as drafts_table
-from m2dino.data import fmuia_view
+from m2dino.data import fmuia_view, picture_names
 from m2dino.data.drafts import Draft
 from m2dino.data.durable import write_whole
 from m2dino.data.fmuia_view import file_name
@@ -117,7 +117,7 @@ class Store(StoreReader):
                 )
             stem = self._stem(stored.loop_id)
             if picture is not None and frame is not None:
-                self._add_frame(stored, stem, picture, frame.shape[:2])
+                self._add_frame(stored, stem, picture, frame)
             for encoded in (value, proposal):
                 self._add_value_file(encoded)
             self._add_record(stored, stored.fate, value, proposal)
@@ -249,12 +249,13 @@ class Store(StoreReader):
         self._db.execute("INSERT INTO loops (loop_id, stem) VALUES (?, ?)", (loop_id, stem))
         return stem
 
-    def _add_frame(self, record: Record, stem: str, picture: bytes, size: tuple[int, ...]) -> None:
+    def _add_frame(self, record: Record, stem: str, picture: bytes, frame: Frame) -> None:
         added = self._db.execute(
             "INSERT OR IGNORE INTO frames (loop_id, frame, height, width) VALUES (?, ?, ?, ?)",
-            (record.loop_id, record.frame, *size),
+            (record.loop_id, record.frame, *frame.shape[:2]),
         )
         if added.rowcount:
+            picture_names.keep(self._db, {(record.loop_id, record.frame): picture_names.picture_name(frame)})
             write_whole(self.folder / "frames" / file_name(stem, record.frame), picture)
 
     def _add_value_file(self, encoded: Encoded | None) -> None:

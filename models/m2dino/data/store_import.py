@@ -9,6 +9,7 @@ from typing import Literal
 
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.opening import open_loop
+from m2dino.data.picture_names import picture_name
 from m2dino.data.records import Record
 from m2dino.data.row_values import label_value
 from m2dino.data.rows import Row
@@ -19,6 +20,7 @@ from m2dino.progress import OnProgress, ignore_progress
 from m2dino.tasks import Task
 from m2dino.values import Mask, Value
 
+Key = tuple[str, int]
 _Standing = Literal["saved", "known", "kept"]
 
 
@@ -46,10 +48,11 @@ class Imported:
 def import_rows(store: Store, rows: Sequence[Row], task: Task, on_progress: OnProgress = ignore_progress) -> Imported:
     """Save rows of one task as accepted records; safe to break off and to repeat.
 
-    Each image is a loop of one frame, known by its content. No file name enters the store, since names may hold dates
-    and people: a subject told by a name or number is kept as a hash of it, made with a key that only the store has (see
-    `m2dino.data.subject_key`). Of two rows for the same picture the first is kept. A label that was imported before
-    becomes the row's; what a person has decided stays as it is.
+    Each image is a loop of one frame, known by its content; one that the store has already, as a frame of whatever
+    loop, is that frame, so that an export that comes back doubles nothing. No file name enters the store, since names
+    may hold dates and people: a subject told by a name or number is kept as a hash of it, made with a key that only the
+    store has (see `m2dino.data.subject_key`). Of two rows for the same picture the first is kept. A label that was
+    imported before becomes the row's; what a person has decided stays as it is.
 
     Raises
     ------
@@ -59,24 +62,27 @@ def import_rows(store: Store, rows: Sequence[Row], task: Task, on_progress: OnPr
         The disk is full or read-only; rows before are saved.
     """
     told: Counter[_Standing] = Counter()
-    seen: set[str] = set()
+    seen: set[Key] = set()
     subjects = store.subjects()
+    # Of frames that show the same, the first.
+    known = {name: key for key, name in sorted(store.picture_names().items(), reverse=True)}
     for done, row in enumerate(rows):
         on_progress(done, len(rows), "importing")
         loop = open_loop(row.image)
         try:
-            if loop.identity in seen:
+            key = _place(store, loop, known)
+            if key in seen:
                 continue
-            seen.add(loop.identity)
+            seen.add(key)
             value = label_value(row)
             if isinstance(value, Mask) and value.labels.shape != (loop.height, loop.width):
                 raise DatasetError(
                     f"{row.mask}: the mask is {value.labels.shape[1]} wide and {value.labels.shape[0]} high, its image "
                     f"{loop.width} wide and {loop.height} high ({row.csv.name}, line {row.line})."
                 )
-            standing = _standing(store, loop.identity, 0, task.id, value)
+            standing = _standing(store, *key, task.id, value)
             if standing == "saved":
-                record = Record(loop.identity, 0, task.id, "accepted", value, group=_subject(row, subjects))
+                record = Record(*key, task.id, "accepted", value, group=_subject(row, subjects))
                 store.save(record, loop[0], task)
             told[standing] += 1
         finally:
@@ -117,6 +123,12 @@ def import_values(
         told[standing] += 1
     on_progress(len(values), len(values), "")
     return Imported(told["saved"], told["known"], told["kept"], 0)
+
+
+def _place(store: Store, loop: CineLoop, known: Mapping[str, Key]) -> Key:
+    """Return the frame of the store that an image is: its own, else one of the same picture, else a new one."""
+    own = (loop.identity, 0)
+    return own if store.frame_size(*own) is not None else known.get(picture_name(loop[0]), own)
 
 
 def _standing(store: Store, loop_id: str, frame: int, task_id: str, value: Value) -> _Standing:

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple, Self
 
 from m2dino.cine.loop import Frame
 from m2dino.data import drafts as drafts_table
+from m2dino.data import picture_names
 from m2dino.data.drafts import Draft
 from m2dino.data.fmuia_view import TaskView, file_name, is_current
 from m2dino.data.image_files import load_image
 from m2dino.data.problems import Problem
 from m2dino.data.records import Fate, Record
 from m2dino.data.store_check import check_store
-from m2dino.data.store_schema import store_errors
+from m2dino.data.store_schema import store_errors, transaction
 from m2dino.data.value_files import decode_proposal, decode_region, decode_value
 from m2dino.errors import DatasetError, M2DinoError, StoreError
 from m2dino.tasks import Task
@@ -289,6 +290,30 @@ class StoreReader:
         """Return (height, width) of a frame whose picture the store holds, without reading it; else None."""
         rows = self._query("SELECT height, width FROM frames WHERE loop_id = ? AND frame = ?", (loop_id, frame))
         return rows[0] if rows else None
+
+    def picture_names(self) -> dict[tuple[str, int], str]:
+        """Return what frames show, by (loop_id, frame): frames of the same pixels have the same name.
+
+        Left out are frames of one colour, and those of an older store whose picture has gone. Such a store's pictures
+        are read once, and their names kept where the folder can be written to.
+        """
+        with self._reading():
+            names = picture_names.read(self._db)
+            frames = self._db.execute("SELECT loop_id, frame FROM frames").fetchall()
+        new: dict[tuple[str, int], str] = {}
+        for key in frames:
+            if key not in names:
+                with contextlib.suppress(StoreError):
+                    new[key] = picture_names.picture_name(self.frame(*key))
+        if new and not self._db.in_transaction:
+            with (
+                contextlib.suppress(StoreError),
+                self._lock,
+                store_errors(self.folder, writing=True),
+                transaction(self._db),
+            ):
+                picture_names.keep(self._db, new)
+        return {key: name for key, name in {**names, **new}.items() if name}
 
     def holdout(self, task_id: str) -> dict[tuple[str, int], bool]:
         """Return the frames, by (loop_id, frame), whose side is fixed: True is held out for validation."""

@@ -109,8 +109,9 @@ def plan(store: StoreReader, task_id: str) -> Division:
         What `corrections` would raise.
     """
     rows = store.training_rows(task_id)
-    groups = store.groups(task_id)
-    division = _divided(store, task_id, rows, _rule(store, task_id)(rows, store.holdout(task_id), groups), groups)
+    names = store.picture_names()
+    held = _rule(store, task_id, names)(rows, store.holdout(task_id), store.groups(task_id))
+    division = _divided(store, task_id, rows, held, names)
     refuse_nothing_to_learn(division.task, division.train, store.value)
     refuse_missing_pictures(store.folder, store.missing_pictures(task_id))
     return replace(division, of_labels=label_cautions(store, division.task, division.train))
@@ -133,7 +134,7 @@ def corrections(store: Store, task_id: str) -> Corrections:
     """
     plan(store, task_id)  # refuses before anything is fixed
     rows, held = store.divide(task_id, _rule(store, task_id))
-    division = _divided(store, task_id, rows, held, store.groups(task_id))
+    division = _divided(store, task_id, rows, held, store.picture_names())
     division = replace(division, of_labels=label_cautions(store, division.task, division.train))
 
     def records(chosen: Sequence[TrainingRow]) -> list[Record]:
@@ -216,16 +217,24 @@ def _known_alike(store: StoreReader, card: ModelCard, name: str) -> bool:
     return (known.task.type, known.task.num_classes) == (mine.type, mine.num_classes)
 
 
-def _rule(store: StoreReader, task_id: str) -> Rule:
-    """Return how the frames of a task are divided, which refuses too few."""
+def _rule(store: StoreReader, task_id: str, names: Mapping[Key, str] | None = None) -> Rule:
+    """Return how the frames of a task are divided, which refuses too few; `names` as of `Store.picture_names`."""
 
     def rule(
         rows: Sequence[TrainingRow], fixed: Mapping[Key, bool], groups: Iterable[tuple[str, str]]
     ) -> dict[Key, bool]:
         refuse_too_few(task_id, rows, task_id in store.tasks())
-        return assign([(row.loop_id, row.frame) for row in rows], fixed, units_of(groups))
+        # Read now, if they were not given: of a frame that was saved since, the name is there as well.
+        known = store.picture_names() if names is None else names
+        keys = [(row.loop_id, row.frame) for row in rows]
+        return assign(keys, fixed, _units(groups, {*keys, *fixed}, known), known)
 
     return rule
+
+
+def _units(groups: Iterable[tuple[str, str]], keys: Iterable[Key], names: Mapping[Key, str]) -> dict[str, str]:
+    """Return the unit of each loop: loops that share a subject, or a picture of these frames, are of one."""
+    return units_of([*groups, *((key[0], f"picture {names[key]}") for key in keys if key in names)])
 
 
 def _divided(
@@ -233,9 +242,17 @@ def _divided(
     task_id: str,
     rows: Sequence[TrainingRow],
     held: Mapping[Key, bool],
-    groups: Iterable[tuple[str, str]],
+    names: Mapping[Key, str],
 ) -> Division:
-    train = [row for row in rows if not held[row.loop_id, row.frame]]
+    fixed = store.holdout(task_id)
+    vouching = {names[key] for key, side in {**fixed, **held}.items() if side and key in names}
+    # A store may have divided equal pictures before they were compared: held out once, none of them trains any more.
+    train = [
+        row
+        for row in rows
+        if not held[row.loop_id, row.frame] and names.get((row.loop_id, row.frame), "") not in vouching
+    ]
     heldout = [row for row in rows if held[row.loop_id, row.frame]]
-    refuse_one_side(task_id, len(rows), len(heldout))
-    return Division(store.tasks()[task_id], train, heldout, units_of(groups))
+    refuse_one_side(task_id, len(rows), len(heldout) if train else len(rows))
+    keys = {*fixed, *((row.loop_id, row.frame) for row in rows)}
+    return Division(store.tasks()[task_id], train, heldout, _units(store.groups(task_id), keys, names))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from m2dino.data.store_reader import StoreReader
 from m2dino.network.card import read_card
+from m2dino.training.apart import held_for_any, plan_apart
 from m2dino.training.cautions import leaning, leaning_in_words
 from m2dino.training.corrections import definition, measurable, plan, replayable
 from m2dino.training.finetune_settings import FinetuneSettings, Form
@@ -140,7 +141,10 @@ def estimate(
         corrected, rows = replayable(store, card, task_id), rows_to_replay(card, task_id, replay)
         others = {*corrected, *rows}
         refuse_no_replay(card, task_id, bool(others))
-        replayed = sum(len(plan(store, name).heldout) for name in corrected) + round(HELD_OUT * sum(rows.values()))
+        plans = [division, *(plan(store, name) for name in corrected)]
+        replayed = sum(len(one.heldout) for one in plans[1:]) + round(HELD_OUT * sum(rows.values()))
+        held = held_for_any(store, ((row.loop_id, row.frame) for one in plans for row in one.heldout))
+        division = plan_apart(store, division, held)
         unseen = set(card.tasks) - others - {task_id}
     else:
         measured = measurable(store, card, leant, division.train)

@@ -120,6 +120,7 @@ def finetune(
         if shared
         else _of_leaning(store, card, data, leant)
     )
+    data = data if rows is None else rows.own
     torch.manual_seed(settings.seed)
     if not known:
         net.add_task(task)
@@ -216,4 +217,4 @@ def _of_leaning(store: Store, card: ModelCard, data: Corrections, names: Sequenc
         other = corrections(store, name)
         heldout = [record for record in other.heldout if (record.loop_id, record.frame) not in trained]
         found[name] = replace(other, train=[], heldout=heldout)
-    return Replay(corrected=found) if found else None
+    return Replay(data, corrected=found) if found else None

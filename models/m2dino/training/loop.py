@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from m2dino.data.row_values import label_value
 from m2dino.data.rows import Row
-from m2dino.data.samples import CorrectedFrame, GroupedFrames, GroupKey, GroupSample, LabelledFrames, collate_groups
+from m2dino.data.samples import CorrectedFrame, GroupedFrames, GroupSample, LabelledFrames, collate_groups
 from m2dino.errors import M2DinoError, TrainingError
 from m2dino.network.checkpoint import read_tensors
 from m2dino.network.model import M2Dino
@@ -34,7 +34,7 @@ from m2dino.training.halving import Halving, Indices
 from m2dino.training.losses import alone, class_weights, deep_loss
 from m2dino.training.parameters import parameter_groups, schedule
 from m2dino.training.run_folder import RunFolder
-from m2dino.training.sampling import Batch, TaskSampler, rows_of_task, sampler_of
+from m2dino.training.sampling import Batch, Steps, rows_of_task, sampler_of
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import load_state, read_about, save_state
 from m2dino.training.workers import leave_signals_to_the_parent, own_words
@@ -209,7 +209,7 @@ class _Loop:
     ) -> TrainResult:
         loader = DataLoader(
             GroupedFrames(self.frames),
-            batch_sampler=_Steps(self.sampler, self.clock.step, self.clock.steps or 2**31, self.part),
+            batch_sampler=Steps(self.sampler, self.clock.step, self.clock.steps or 2**31, self.part),
             collate_fn=collate_groups,
             num_workers=workers,
             prefetch_factor=3 if workers else None,
@@ -474,16 +474,6 @@ class _Loop:
         score = f" · best score {best.score:.3f}" if best is not None else ""
         bad = f" · {self.left_out} steps left out: no number" if self.left_out else ""
         return f"step {self.clock.step} · loss {mean:.3f}{score}{bad} · {duration(self.clock.remaining)} left"
-
-
-class _Steps:
-    """An endless sampler for the DataLoader: the keys of this process's part of each step's batch."""
-
-    def __init__(self, sampler: TaskSampler, first: int, last: int, part: slice) -> None:
-        self.sampler, self.first, self.last, self.part = sampler, first, last, part
-
-    def __iter__(self) -> Iterator[list[GroupKey]]:
-        return (list(batch.keys[self.part]) for batch in self.sampler.batches(self.first, self.last))
 
 
 def _class_weights(frames: LabelledFrames, balance: float) -> dict[str, Tensor]:

@@ -61,6 +61,20 @@ def refuse_one_side(task_id: str, frames: int, held: int) -> None:
         )
 
 
+def refuse_held_for_others(task_id: str, frames: int, left: int) -> None:
+    """Refuse the shared form where other tasks hold out all that there is to learn from.
+
+    Raises
+    ------
+    TooLittleDataError
+    """
+    if not left:
+        raise TooLittleDataError(
+            f"{task_id}: all {frames} frames to learn from are held out for other tasks, and what tasks share must not "
+            "learn from those; correct frames of another loop, or train this task alone (isolated)."
+        )
+
+
 def refuse_missing_pictures(folder: Path, missing: Mapping[str, list[int]]) -> None:
     """Refuse frames whose pictures have gone from the store.
 

@@ -6,15 +6,16 @@ the same store. Both are divided: what is held out never trains.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from m2dino.cine.opening import open_loop
+from m2dino.data.picture_names import picture_name
 from m2dino.data.records import Record
 from m2dino.data.rows import Row
 from m2dino.data.samples import CorrectedFrame
+from m2dino.data.splits import subjects
 from m2dino.data.store import Store
 from m2dino.errors import TrainingError
 from m2dino.evaluation import model_source, score_rows
@@ -23,20 +24,24 @@ from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
 from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.tasks import Task
+from m2dino.training.apart import corrections_apart, held_for_any
 from m2dino.training.corrections import Corrections, corrections, replayable
-from m2dino.training.data import gather
+from m2dino.training.data import TrainingData
 from m2dino.training.finetune_common import FinetuneProgress, OnFinetuneProgress, score_heldout
+from m2dino.training.holdout import Key
 from m2dino.training.pictures import STOPPED
 from m2dino.training.refusals import refuse_no_replay
-from m2dino.training.replay_folders import HELD_OUT, known_tasks
+from m2dino.training.replay_folders import divided, known_tasks
 
 
 @dataclass(frozen=True)
 class Replay:
-    """Labelled data of other tasks than the one that is fine-tuned.
+    """Labelled data of other tasks than the one that is fine-tuned, kept apart from it.
 
     Attributes
     ----------
+    own : Corrections
+        Of the task that is fine-tuned, without what other tasks hold out.
     train : list of Row or CorrectedFrame
     val : list of Row
         Held-out rows of the folders.
@@ -46,6 +51,7 @@ class Replay:
         Those that come from the store.
     """
 
+    own: Corrections
     train: list[Row | CorrectedFrame] = field(default_factory=list)
     val: list[Row] = field(default_factory=list)
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -67,13 +73,15 @@ def gather_replay(
 ) -> Replay:
     """Return what can be replayed of the base's other tasks than that of `data`, divided by subject.
 
-    A frame that is held out for a task does not train in another, and one that trains is not measured on, be it in the
-    store or a picture of the folders.
+    A frame that is held out for any task trains in no other, the fine-tuned one included, be it in the store or a
+    picture of the folders; one that trains is not measured on. Pictures are compared by what they show.
 
     Raises
     ------
     NothingToReplayError
         There is no data of any other task that the base knows.
+    TooLittleDataError, OneClassError
+        What other tasks do not hold out is too little to learn from.
     DatasetError, StoreError
         The data is not sound.
     TrainingError
@@ -87,59 +95,76 @@ def gather_replay(
         on_progress(FinetuneProgress(0, 1, f"looking at the data to replay: {done} / {total}"))
 
     task_id = data.task.id
-    corrected = {name: _apart(corrections(store, name), data) for name in replayable(store, card, task_id)}
+    corrected = {name: corrections(store, name) for name in replayable(store, card, task_id)}
+    held = held_for_any(store)
+    own = corrections_apart(store, data, held)
+    corrected = {name: _apart(other, held) for name, other in corrected.items()}
     train: list[Row | CorrectedFrame] = []
     val: list[Row] = []
     tasks = {name: other.task for name, other in corrected.items()}
     others = [name for name in card.tasks if name != task_id]
     if roots:
-        found = gather(roots, known_tasks(card), val_fraction=HELD_OUT, on_progress=show)
+        found = divided(roots, known_tasks(card), show)
         rows = found.only([name for name in others if name in found.tasks])
-        here = [data, *corrected.values()]
-        held, learnt = _loops(here, "heldout"), _loops(here, "train")
+        learnt = {key for one in (own, *corrected.values()) for key in _keys(one.train)}
+        names = store.picture_names()
+        vouching, known_learnt = _known_as(held, names), _known_as(learnt, names)
         # Once for each picture: most have rows of several tasks.
         images = {row.image for row in (*rows.train, *rows.val)}
-        known: dict[Path, str] = {}
+        sizes = {store.frame_size(*key) for key in held | learnt}
+        known: dict[Path, set[str]] = {}
         for image in images:
             show(len(known), len(images), "")
-            known[image] = _identity(image)
-        kept = [row for row in rows.train if known[row.image] not in held]
+            known[image] = _shown(image, sizes)
+        kept, beside = _as_in_store(rows, known, vouching, known_learnt)
         train += kept
         left = {row.task_id for row in kept}
-        val = [row for row in rows.val if row.task_id in left and known[row.image] not in learnt]
+        # What the store measures a task on already, it is not measured on twice.
+        twice = {name: _known_as(_keys(other.heldout), names) for name, other in corrected.items()}
+        val = [
+            row for row in beside if row.task_id in left and known[row.image].isdisjoint(twice.get(row.task_id, set()))
+        ]
         tasks = {**{name: task for name, task in rows.tasks.items() if name in left}, **tasks}
     train += [CorrectedFrame(store, record) for other in corrected.values() for record in other.train]
     refuse_no_replay(card, task_id, bool(train))
-    return Replay(train, val, tasks, corrected)
+    return Replay(own, train, val, tasks, corrected)
 
 
-def _loops(of: Sequence[Corrections], side: Literal["train", "heldout"]) -> set[str]:
-    """Return the loops whose first frame is on one side: a picture of a folder is a loop of one frame."""
-    records = [record for one in of for record in (one.train if side == "train" else one.heldout)]
-    return {record.loop_id for record in records if record.frame == 0}
+def _as_in_store(
+    rows: TrainingData, known: Mapping[Path, set[str]], vouching: set[str], learnt: set[str]
+) -> tuple[list[Row], list[Row]]:
+    """Return which rows train and which are measured on, where the store holds out and learns some of the pictures."""
+    keys = subjects([*rows.train, *rows.val])
+    placed = list(zip([*rows.train, *rows.val], keys, strict=True))
+    seen = {key for row, key in placed if known[row.image] & learnt}
+    held = {key for row, key in placed if known[row.image] & vouching} - seen
+    of_train, of_val = placed[: len(rows.train)], placed[len(rows.train) :]
+    train = [row for row, key in of_train if key not in held and known[row.image].isdisjoint(vouching)]
+    return train, [row for row, key in of_train if key in held] + [row for row, key in of_val if key not in seen]
 
 
-def _identity(image: Path) -> str:
-    """Return what the store would know a picture by (see `store_import`)."""
+def _keys(records: Sequence[Record]) -> set[Key]:
+    return {(record.loop_id, record.frame) for record in records}
+
+
+def _known_as(keys: Iterable[Key], names: Mapping[Key, str]) -> set[str]:
+    """Return what pictures of folders are known by if they are these frames: a picture is a loop of one frame."""
+    keys = set(keys)
+    return {loop_id for loop_id, frame in keys if frame == 0} | {names[key] for key in keys if key in names}
+
+
+def _shown(image: Path, sizes: Container[tuple[int, int] | None]) -> set[str]:
+    """Return what the store would know a picture by; what it shows only if the store has frames of its size."""
     loop = open_loop(image)
     try:
-        return loop.identity
+        return {loop.identity, picture_name(loop[0])} if (loop.height, loop.width) in sizes else {loop.identity}
     finally:
         loop.close()
 
 
-def _apart(other: Corrections, data: Corrections) -> Corrections:
-    """Leave out the frames of another task that are on the other side in this one."""
-
-    def keys(records: Sequence[Record]) -> set[tuple[str, int]]:
-        return {(record.loop_id, record.frame) for record in records}
-
-    held, trained = keys(data.heldout), keys(data.train)
-    return replace(
-        other,
-        train=[record for record in other.train if (record.loop_id, record.frame) not in held],
-        heldout=[record for record in other.heldout if (record.loop_id, record.frame) not in trained],
-    )
+def _apart(other: Corrections, held: set[Key]) -> Corrections:
+    """Return the corrections of a task that is replayed without learning from frames that are held out for any."""
+    return replace(other, train=[record for record in other.train if (record.loop_id, record.frame) not in held])
 
 
 def score_replay(

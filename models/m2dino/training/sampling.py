@@ -145,3 +145,13 @@ def _wanted(rows_of_task: Mapping[str, Sequence[int]], alpha: float, shares: Map
     wanted = fixed + (1 - fixed.sum()) * rest
     wanted /= wanted.sum()
     return {task: float(share) for task, share in zip(tasks, wanted, strict=True)}
+
+
+class Steps:
+    """An endless sampler for the DataLoader: the keys of this process's part of each step's batch."""
+
+    def __init__(self, sampler: TaskSampler, first: int, last: int, part: slice) -> None:
+        self.sampler, self.first, self.last, self.part = sampler, first, last, part
+
+    def __iter__(self) -> Iterator[list[GroupKey]]:
+        return (list(batch.keys[self.part]) for batch in self.sampler.batches(self.first, self.last))
