@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,18 @@ import pytest
 import timm
 import torch
 from m2dino.data.samples import LabelledFrames
-from m2dino.errors import DatasetError, TrainingError, UsageError
+from m2dino.errors import TrainingError, UsageError
 from m2dino.metrics import Metric
-from m2dino.network.card import ModelCard, TaskReport, read_card
+from m2dino.network.card import ModelCard, read_card
 from m2dino.network.checkpoint import load_checkpoint, read_tensors, write_tensors
 from m2dino.network.config import Architecture
 from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
-from m2dino.tasks import builtin_tasks
 from m2dino.training import checks, temperatures
 from m2dino.training.checks import HeldOut
-from m2dino.training.data import TrainingData, gather
-from m2dino.training.loop import TrainResult, train
-from m2dino.training.losses import deep_loss
+from m2dino.training.data import TrainingData
+from m2dino.training.loop import train
 from m2dino.training.run import CardText, Start, finished, metric_values, run
-from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import FORMAT, read_about, resume_path, run_folder
 from PIL import Image
@@ -41,6 +38,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.synthetic import HEIGHT, TASKS, WIDTH, picture
+from tests.training.in_memory import after, frames
 
 SETTINGS = TrainSettings(epochs=6, batch_size=4, seed=3, early_stop=3)
 STEPS = 9
@@ -84,18 +82,6 @@ def scores(out: Path) -> list[tuple[str, str, str]]:
 
 def weights(path: Path) -> dict[str, Tensor]:
     return load_checkpoint(path)[0].state_dict()
-
-
-def after(steps: int) -> Callable[[], bool]:
-    """Return a should_stop that lets so many steps pass."""
-    asked = 0
-
-    def should_stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > steps
-
-    return should_stop
 
 
 @pytest.fixture(scope="module")
@@ -259,109 +245,6 @@ def test_only_what_is_asked_for_is_trained(data: TrainingData, small: Architectu
     assert "heads" in changed
 
 
-def frames(data: TrainingData) -> LabelledFrames:
-    return LabelledFrames(data.train, data.tasks, 64)
-
-
-def trained(
-    data: TrainingData, small: Architecture, state: Path, stop: int, poison: int | None = None
-) -> tuple[M2Dino, TrainResult]:
-    """Train from the seed, or from the state; poison a weight after a step."""
-    torch.manual_seed(0)
-    net = M2Dino(small, data.tasks.values())
-
-    def on_step(step: int, task_id: str, loss: float) -> None:
-        if step == poison:
-            with torch.no_grad():
-                next(net.backbone.vit.patch_embed.parameters())[0] = torch.nan
-
-    result = train(
-        net,
-        frames(data),
-        TrainSettings(epochs=32, batch_size=4),
-        device="cpu",
-        workers=0,
-        state_file=state,
-        on_step=on_step,
-        should_stop=after(stop),
-    )
-    return net, result
-
-
-def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(
-    data: TrainingData, small: Architecture, tmp_path: Path
-) -> None:
-    state = tmp_path / "model.resume.safetensors"
-    assert trained(data, small, state, stop=3)[1].steps == 3
-    with pytest.raises(TrainingError, match="not a number 10 times"):
-        trained(data, small, state, stop=100, poison=5)
-    assert read_about(state)["step"] == 3
-    assert all(value.isfinite().all() for value in read_tensors(state).values() if value.is_floating_point())
-    net, result = trained(data, small, state, stop=5)
-    assert result.steps == 8, "the five steps after the three that were kept"
-    assert all(parameter.isfinite().all() for parameter in net.parameters())
-
-
-def test_what_was_good_before_is_a_checkpoint_that_the_message_names(
-    data: TrainingData, small: Architecture, tmp_path: Path
-) -> None:
-    """Also where the bad losses are of other tasks in turn, of none ten times."""
-    torch.manual_seed(0)
-    net = M2Dino(small, data.tasks.values())
-    card = ModelCard("t", small, {task_id: TaskReport(task, 1) for task_id, task in data.tasks.items()})
-    folder = RunFolder(tmp_path / "model.run", card)
-
-    def on_step(step: int, task_id: str, loss: float) -> None:
-        if step == 3:
-            for head in net.heads.values():
-                next(iter(head.parameters())).data.fill_(torch.nan)
-
-    settings = TrainSettings(epochs=48, batch_size=4, co_labelled=False)
-    with pytest.raises(TrainingError, match="10 times in a row") as caught:
-        train(net, frames(data), settings, device="cpu", workers=0, folder=folder, on_step=on_step)
-    assert str(folder.last) in str(caught.value)
-    assert len({row["step"] for row in folder.rows() if row["loss"] == "nan"}) == 10
-    kept = load_model(folder.last, "cpu").net
-    assert all(parameter.isfinite().all() for parameter in kept.parameters())
-
-
-def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
-    root: Path, small: Architecture, tmp_path: Path
-) -> None:
-    """In a worker, whose errors arrive with a traceback."""
-    own = Path(shutil.copytree(root, tmp_path / "root"))
-    data = gather([own], builtin_tasks())
-    state = tmp_path / "model.resume.safetensors"
-    torch.manual_seed(0)
-    net = M2Dino(small, data.tasks.values())
-
-    def on_step(step: int, task_id: str, loss: float) -> None:
-        for image in (own / "Data" / "images").iterdir():
-            image.unlink()
-
-    settings = TrainSettings(epochs=1000, batch_size=4)
-    with pytest.raises(DatasetError) as caught:
-        train(net, frames(data), settings, device="cpu", workers=1, state_file=state, on_step=on_step)
-    assert "does not exist" in str(caught.value)
-    assert "Traceback" not in str(caught.value)
-    assert read_about(state)["step"] >= 1
-
-
-def test_held_out_rows_of_another_definition_are_refused_before_the_training(root: Path, tmp_path: Path) -> None:
-    val = Path(shutil.copytree(root, tmp_path / "val"))
-    table = val / "csv_files" / "classification.csv"
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = [{**row, "num_classes": "4", "mask": "3"} for row in csv.DictReader(stream)]
-    with table.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    with pytest.raises(DatasetError, match=r"classification.csv, line 2: .* num_classes 4"):
-        gather([root], builtin_tasks(), val_roots=[val])
-    # A task that nobody asked for is not looked at.
-    gather([root], builtin_tasks(), val_roots=[val], task_ids=[TASKS["detection"]])
-
-
 def test_a_length_must_be_given_once_and_make_sense() -> None:
     for wrong in ({}, {"minutes": 1.0, "epochs": 1.0}, {"epochs": 0.0}, {"minutes": -1.0}):
         with pytest.raises(UsageError):
@@ -395,34 +278,6 @@ def test_a_run_in_minutes_ends_in_time(data: TrainingData, small: Architecture, 
     shares = [done for done in seen if done >= 0]
     assert shares == sorted(shares)
     assert max(shares) == 1000
-
-
-def test_a_step_whose_loss_is_no_number_is_left_out_and_noted(
-    data: TrainingData, small: Architecture, tmp_path: Path
-) -> None:
-    """A head that is broken for two steps spoils those, and nothing that is learnt."""
-    torch.manual_seed(0)
-    net = M2Dino(small, data.tasks.values())
-    card = ModelCard("t", small, {task_id: TaskReport(task, 1) for task_id, task in data.tasks.items()})
-    folder = RunFolder(tmp_path / "model.run", card)
-    head = next(net.heads[net.key(TASKS["regression"])].parameters())
-
-    def on_step(step: int, task_id: str, loss: float) -> None:
-        if step == 2:
-            kept.append(head.detach().clone())
-            head.data.fill_(torch.nan)
-        elif step == 4 and torch.isnan(head).all():
-            head.data.copy_(kept[0])
-
-    kept: list[Tensor] = []
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    settings = TrainSettings(epochs=4, batch_size=4)
-    result = train(net, frames(data), settings, device="cpu", workers=0, folder=folder, on_step=on_step)
-    assert (result.steps, result.left_out) == (6, 2)
-    noted = [(row["step"], row["task"]) for row in folder.rows() if row["loss"] == "nan"]
-    assert noted == [("3", TASKS["regression"]), ("4", TASKS["regression"])]
-    assert all(value.isfinite().all() for key, value in net.state_dict().items() if "heads.task_FUGC" not in key)
-    assert any(not torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
 def test_the_run_folder_tells_how_the_checkpoint_came_about(unbroken: Path, root: Path) -> None:
@@ -598,16 +453,3 @@ def test_a_figure_that_is_not_known_is_left_out_of_the_card(unbroken: Path, tmp_
     assert "AUC_sound" in card.tasks[TASKS["classification"]].metrics
     again = ModelCard.from_json(json.dumps(text))
     assert "AUC_sound" not in again.tasks[TASKS["classification"]].metrics
-
-
-def test_a_run_ended_by_losses_that_were_no_numbers_gets_another_chance(
-    data: TrainingData, small: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its state may be sound and the cause gone, such as a number format of another device."""
-    state = tmp_path / "model.resume.safetensors"
-    with monkeypatch.context() as patch:
-        patch.setattr("m2dino.training.loop.deep_loss", lambda *given: deep_loss(*given) * math.nan)
-        with pytest.raises(TrainingError, match="10 times in a row"):
-            trained(data, small, state, stop=1000)
-    reached = read_about(state)["step"]
-    assert trained(data, small, state, stop=4)[1].steps == reached + 4
