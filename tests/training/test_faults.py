@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from m2dino.data.samples import LabelledFrames
 from m2dino.errors import DatasetError, TrainingError
 from m2dino.network.card import ModelCard, TaskReport
 from m2dino.network.checkpoint import read_tensors
@@ -105,8 +106,10 @@ def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
             image.unlink()
 
     settings = TrainSettings(epochs=1000, batch_size=4)
+    # Without what a worker keeps of pictures that it has seen.
+    uncached = LabelledFrames(data.train, data.tasks, 64, cache_bytes=0)
     with pytest.raises(DatasetError) as caught:
-        train(net, frames(data), settings, device="cpu", workers=1, state_file=state, on_step=on_step)
+        train(net, uncached, settings, device="cpu", workers=1, state_file=state, on_step=on_step)
     assert "does not exist" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert read_about(state)["step"] >= 1
@@ -117,10 +120,12 @@ def test_held_out_rows_of_another_definition_are_refused_before_the_training(roo
     table = val / "csv_files" / "classification.csv"
     with table.open(newline="", encoding="utf-8") as stream:
         rows = [{**row, "num_classes": "4", "mask": "3"} for row in csv.DictReader(stream)]
+    for other in (val / "csv_files").iterdir():
+        other.unlink()
     with table.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerow(rows[0])
     with pytest.raises(DatasetError, match=r"classification.csv, line 2: .* num_classes 4"):
         gather([root], builtin_tasks(), val_roots=[val])
     # A task that nobody asked for is not looked at.
