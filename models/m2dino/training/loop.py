@@ -333,7 +333,7 @@ class _Loop:
     def _keep_good(self) -> str:
         """Write the moving average, which no bad step went into, as the last state; return a sentence that says so."""
         if self.folder is None:
-            return ""
+            return "No checkpoint was made. " if self.fabric.is_global_zero else ""
         self.folder.flush(self.clock.step, self.clock.seconds, self._rate())
         if not all(bool(value.isfinite().all()) for value in self.average.values()):
             return f"The best state is in {self.folder.best}. " if self.folder.best.is_file() else ""

@@ -19,7 +19,7 @@ from m2dino.tasks import Task
 from m2dino.training.checks import Check
 from m2dino.training.corrections import Corrections
 from m2dino.training.finetune_common import FinetuneProgress, FinetuneSettings, OnFinetuneProgress, running_mean
-from m2dino.training.loop import BAD_STEPS, TrainResult, train
+from m2dino.training.loop import TrainResult, train
 from m2dino.training.pictures import STOPPED
 from m2dino.training.replay import Replay
 from m2dino.training.settings import TrainSettings
@@ -64,37 +64,28 @@ def learn_shared(
     own_steps = settings.steps_for(len(data.train))
     steps = own_steps * (2 if replay.train else 1)
     teller = _Teller(data.task.id, own_steps, on_progress)
-    try:
-        result = train(
-            net,
-            frames,
-            TrainSettings(
-                epochs=steps * settings.batch / len(frames),
-                batch_size=settings.batch,
-                encoder_lr=settings.lr or LR,
-                head_lr=settings.lr or LR,
-                ema=settings.ema,
-                co_labelled=False,
-                checks=settings.checks,
-                seed=settings.seed,
-            ),
-            device=device,
-            workers=0,
-            shares={data.task.id: OWN_SHARE} if replay.train else None,
-            held_out=_held_out(store, data, replay, tasks, model.size),
-            on_progress=teller.progress,
-            should_stop=should_stop,
-            on_step=teller.step,
-            on_check=teller.check,
-        )
-    except TrainingError as error:
-        if not teller.ruined:
-            raise
-        # Of a run in a folder the last good state is kept; here there is none to keep.
-        raise TrainingError(
-            f"The loss of {teller.ruined} was not a number {BAD_STEPS} times in a row; no new checkpoint was made. "
-            "Check its labels, or leave them out."
-        ) from error
+    result = train(
+        net,
+        frames,
+        TrainSettings(
+            epochs=steps * settings.batch / len(frames),
+            batch_size=settings.batch,
+            encoder_lr=settings.lr or LR,
+            head_lr=settings.lr or LR,
+            ema=settings.ema,
+            co_labelled=False,
+            checks=settings.checks,
+            seed=settings.seed,
+        ),
+        device=device,
+        workers=0,
+        shares={data.task.id: OWN_SHARE} if replay.train else None,
+        held_out=_held_out(store, data, replay, tasks, model.size),
+        on_progress=teller.progress,
+        should_stop=should_stop,
+        on_step=teller.step,
+        on_check=teller.check,
+    )
     if not result.steps:
         raise TrainingError(STOPPED)
     return result
@@ -112,19 +103,11 @@ class _Teller:
 
     def __init__(self, task_id: str, steps: int, on_progress: OnFinetuneProgress) -> None:
         self.task_id, self.steps, self.on_progress = task_id, steps, on_progress
-        self.bad = dict[str, int]()
         self.loss: float | None = None
         self.metric: tuple[str, float] | None = None
         self.began = time.monotonic()
 
-    @property
-    def ruined(self) -> str:
-        """The task whose losses ended the training, for they were no numbers; empty where none did."""
-        # The last of them ends it before it is told.
-        return next((task_id for task_id, count in self.bad.items() if count >= BAD_STEPS - 1), "")
-
     def step(self, _step: int, task_id: str, loss: float) -> None:
-        self.bad[task_id] = 0 if math.isfinite(loss) else self.bad.get(task_id, 0) + 1
         if task_id == self.task_id and math.isfinite(loss):
             self.loss = running_mean(self.loss, loss)
 
