@@ -20,14 +20,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from m2dino.data.fmuia import read_root
+from m2dino.data.fmuia import read_root, tasks_of
 from m2dino.data.rows import Row
 from m2dino.data.store import Store
 from m2dino.data.store_import import import_rows
 from m2dino.evaluation import evaluate_rows
 from m2dino.metrics import Metric
 from m2dino.predictor import load_model
-from m2dino.tasks import builtin_tasks
+from m2dino.tasks import load_tasks
 
 
 def rows_of(data: Path, task: str, where: str) -> list[Row]:
@@ -81,7 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with Store.open(folder / "store", create=True) as store:
-            import_rows(store, learnt, builtin_tasks()[given.task])
+            import_rows(store, learnt, tasks_of(learnt, load_tasks())[given.task])
         print(f"{given.task}: {count} frames to learn from, scored on {len(scored)}")
         print(f"before: {figures(given.checkpoint, given.task, scored)}", flush=True)
         for steps in given.steps or [None]:
