@@ -137,7 +137,11 @@ def finetune(
         with watch.timing("score", len(data.heldout) * known):
             old = score_heldout(old_model, store, data, should_stop) if known else None
         if known:
-            on_progress(FinetuneProgress(0, settings.steps_for(len(data.train)), "comparing the labels with the model"))
+            on_progress(
+                FinetuneProgress(
+                    0, settings.steps_for(len(data.train), form, known), "comparing the labels with the model"
+                )
+            )
         doubts = tuple(filter(None, [suspicion(had, compared(old_model, store, data, should_stop))])) if known else ()
         before = {} if old is None else {task_id: old}
         if rows is not None:

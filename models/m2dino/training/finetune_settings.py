@@ -9,6 +9,8 @@ Form = Literal["isolated", "shared"]
 
 BATCH = 8
 STEPS = 240
+STEPS_KNOWN = 160
+"""Of the isolated form where the base knows the task: there is less to learn (docs/decisions/0053)."""
 VISITS = 3
 """How often each frame should be seen, at the least."""
 PROBE_SHARE = 0.8
@@ -24,7 +26,8 @@ class FinetuneSettings:
     Attributes
     ----------
     steps : int or None
-        Batches; by default 240, and more where there are so many frames that each would not be seen three times.
+        Batches; by default 240, or 160 of the isolated form for a task that the base knows, and more where there are so
+        many frames that each would not be seen three times.
     batch : int
         Pictures a step.
     pictures : int
@@ -45,9 +48,10 @@ class FinetuneSettings:
     checks: int = 8
     seed: int = 0
 
-    def steps_for(self, frames: int) -> int:
-        """Return how many steps to make for so many frames to learn from."""
-        return self.steps or max(STEPS, -(-VISITS * frames // self.batch))
+    def steps_for(self, frames: int, form: Form, known: bool) -> int:
+        """Return how many steps to make for so many frames to learn from; `known`: whether the base knows the task."""
+        fewest = STEPS_KNOWN if known and form == "isolated" else STEPS
+        return self.steps or max(fewest, -(-VISITS * frames // self.batch))
 
     def pictures_for(self, frames: int) -> int:
         """Return how many pictures are prepared of so many frames."""

@@ -79,7 +79,9 @@ def learn_isolated(
         Stopped before the first check, the loss was not a number, or not even one picture fits into the memory.
     """
     own_what(model, data.task.id)
-    on_progress(FinetuneProgress(0, settings.steps_for(len(data.train)), "looking at the corrected frames"))
+    on_progress(
+        FinetuneProgress(0, settings.steps_for(len(data.train), "isolated", known), "looking at the corrected frames")
+    )
     return _Run(model, store, data, settings, known, watch, on_progress, should_stop).run()
 
 
@@ -110,7 +112,7 @@ class _Run:
         self.model, self.net, self.store, self.data, self.settings = model, model.net, store, data, settings
         self.known, self.on_progress, self.should_stop = known, on_progress, should_stop
         self.task_id = data.task.id
-        self.steps = settings.steps_for(len(data.train))
+        self.steps = settings.steps_for(len(data.train), "isolated", known)
         self.lr = settings.lr or (LR_KNOWN if known else LR_NEW)
         self.net.requires_grad_(False)
         self.own = list(self.net.own_parameters(self.task_id))

@@ -61,7 +61,7 @@ def learn_shared(
         [*(CorrectedFrame(store, record) for record in data.train), *replay.train], tasks, model.size
     )
     # As many batches as the isolated form gives the task, and as many of the others.
-    own_steps = settings.steps_for(len(data.train))
+    own_steps = settings.steps_for(len(data.train), "shared", known=True)
     steps = own_steps * (2 if replay.train else 1)
     teller = _Teller(data.task.id, own_steps, on_progress)
     result = train(

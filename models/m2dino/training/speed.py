@@ -70,7 +70,7 @@ class Speed:
         replayed : int
             Held-out pictures of other tasks that are measured.
         """
-        steps = settings.steps_for(train)
+        steps = settings.steps_for(train, form, known)
         if form == "shared":
             scored = (1 + known) * heldout + 2 * replayed
             return self.start + self.score * scored + 2 * steps * settings.batch * self.step
