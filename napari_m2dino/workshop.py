@@ -260,8 +260,8 @@ class Workshop(QObject):
 
 def _gone(line: Lineage) -> str:
     """Say that the model in use of a dataset folder has gone; empty where it is there, or none is in use."""
-    if not line.used or line.in_use is not None:
+    if not line.gone:
         return ""
-    lost = line.get(line.used[-1])
-    name = lost.file.name if lost else line.used[-1]
+    lost = line.get(line.gone)
+    name = lost.file.name if lost else line.gone
     return f"The model in use of this dataset folder, {name}, has gone or is damaged: put it back, or go to another."

@@ -6,7 +6,6 @@ the labels of four tasks, one of each type.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,8 @@ from m2dino.network.model import M2Dino
 from m2dino.tasks import Task, builtin_tasks
 from m2dino.values import Box, ClassProbabilities, Keypoints, Mask, Value
 from PIL import Image
+
+from tests.tables import write_table
 
 TASKS = {
     "segmentation": "carotid_artery",
@@ -96,10 +97,7 @@ def make_root(root: Path, images: int = 8) -> Path:
             }
             tables[kind].append({**common, **cells[kind]})
     for kind, rows in tables.items():
-        with (root / "csv_files" / f"{kind}.csv").open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(root / "csv_files" / f"{kind}.csv", rows)
     return root
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.command_line.conftest import assert_one_sentence, done
 from tests.in_process import Run
 from tests.synthetic import HEIGHT, TASKS, WIDTH, make_root
+from tests.tables import read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -197,12 +198,8 @@ def test_a_file_of_own_tasks_names_the_lengths(root: Path, out: Path, tmp_path: 
     """As the checkpoint that the predictions came from may do: a table knows points by number only."""
     own = Path(shutil.copytree(root, tmp_path / "own"))
     table = own / "csv_files" / "regression.csv"
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = [{**row, "task_id": "canal", "pixel_mm": "0.5"} for row in csv.DictReader(stream)]
-    with table.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = [{**row, "task_id": "canal", "pixel_mm": "0.5"} for row in read_table(table)]
+    write_table(table, rows)
     write(out, "regression", [{**one, "task_id": "canal"} for one in entries(out, "regression")])
     file = tmp_path / "own.toml"
     names = '{ name = "canal left" }, { name = "canal right" }'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 from tests.command_line.conftest import assert_one_sentence, done, m2dino
 from tests.in_process import Run
 from tests.synthetic import HEIGHT, TASKS, WIDTH
+from tests.tables import read_table, write_table
 
 
 def predicted(
@@ -155,15 +155,11 @@ def test_an_image_that_is_not_there_and_a_label_that_cannot_be_read_cost_nothing
     (hurt / "Data" / "images" / "3.png").unlink()
     for kind, columns in (("detection", ("x_min", "y_min")), ("regression", ("point_1_xy",)), ("classification", ())):
         table = hurt / "csv_files" / f"{kind}.csv"
-        with table.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+        rows = read_table(table)
         for row in rows:
             row |= dict.fromkeys(columns or ("mask",), "-1" if kind == "classification" else "9999")
         strange = {**rows[0], "task_id": "2ch_view"}
-        with table.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows([*rows, strange] if kind == "classification" else rows)
+        write_table(table, [*rows, strange] if kind == "classification" else rows)
     result = inside("predict", "--fmuia", hurt, "--checkpoint", checkpoint, "--device", "cpu", "-o", out)
     assert (result.returncode, result.stdout) == (1, f"{out}: 28 predictions\n")
     assert "does not know them: 2ch_view" in result.stderr
@@ -176,17 +172,13 @@ def test_two_masks_are_never_written_to_one_file(root: Path, checkpoint: Path, t
     """Where hidden labels name no mask, its place follows from the image; `nan` is how other programs write none."""
     both, out = Path(shutil.copytree(root, tmp_path / "both")), tmp_path / "out"
     table = both / "csv_files" / "segmentation.csv"
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = [{**row, "mask_path": "nan"} for row in csv.DictReader(stream)]
+    rows = [{**row, "mask_path": "nan"} for row in read_table(table)]
     images = both / "Data" / "images"
     shutil.copy(images / "1.png", images / "0.bmp")
     rows[1]["image_path"] = "../Data/images/0.bmp"
 
     def write() -> None:
-        with table.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(table, rows)
 
     write()
     words = ("predict", "--fmuia", both, "--checkpoint", checkpoint, "--device", "cpu", "-o", out)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+
+from tests.tables import write_table
 
 FRAMES = 6
 MASKS = Path(__file__).parents[1] / "data" / "carotid_masks"
@@ -35,16 +36,12 @@ def root(tmp_path: Path) -> Path:
 def write(root: Path) -> Write:
     """Write a table into the root: write(file name, rows)."""
 
-    def write_table(name: str, rows: Iterable[Mapping[str, object]], encoding: str = "utf-8") -> Path:
-        rows = list(rows)
+    def write_there(name: str, rows: Iterable[Mapping[str, object]], encoding: str = "utf-8") -> Path:
         path = root / "csv_files" / name
-        with path.open("w", encoding=encoding, newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(path, rows, encoding)
         return path
 
-    return write_table
+    return write_there
 
 
 def image(index: int) -> str:

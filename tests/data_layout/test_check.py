@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import subprocess
@@ -20,6 +19,8 @@ from m2dino.errors import DatasetError
 from m2dino.tasks import builtin_tasks
 from PIL import Image
 
+from tests.tables import read_table, write_table
+
 
 @pytest.fixture
 def place(dataset: Path) -> Path:
@@ -33,13 +34,9 @@ def listed(problems: list[Problem]) -> list[tuple[str, int, str]]:
 
 def edit(table: Path, line: int, **cells: object) -> None:
     """Change cells of a line, the header being line 1."""
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_table(table)
     rows[line - 2] |= {name: str(cell) for name, cell in cells.items()}
-    with table.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(table, rows)
 
 
 def test_sound_data_has_no_problem(dataset: Path) -> None:

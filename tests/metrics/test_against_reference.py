@@ -21,6 +21,7 @@ from m2dino.tasks import builtin_tasks
 from PIL import Image
 
 from tests.metrics import reference
+from tests.tables import write_table
 
 COUNTS = {"segmentation": 3, "classification": 3, "detection": 1, "regression": 4}
 NAMES = {"segmentation": "parts", "classification": "kind", "detection": "thing", "regression": "ends"}
@@ -51,10 +52,7 @@ def make(folder: Path, seed: int, images: int, *, classes: int = 3) -> tuple[Pat
             if kind != "segmentation" and rng.random() < 0.85:
                 lists[kind].append({**common, **told})
     for kind, rows in tables.items():
-        with (root / "csv_files" / f"{kind}.csv").open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(root / "csv_files" / f"{kind}.csv", rows)
         if lists[kind]:
             (out / f"{kind}_predictions.json").write_text(json.dumps(lists[kind]))
     return root, out

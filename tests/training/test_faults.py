@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import shutil
 from pathlib import Path
@@ -26,6 +25,7 @@ from m2dino.training.state import read_about
 from torch import Tensor
 
 from tests.synthetic import TASKS
+from tests.tables import read_table, write_table
 from tests.training.in_memory import after, frames
 
 
@@ -54,6 +54,14 @@ def trained(
     return net, result
 
 
+def begun(data: TrainingData, small: Architecture, folder: Path) -> tuple[M2Dino, RunFolder]:
+    """Return a network from the seed, and a folder for its run."""
+    torch.manual_seed(0)
+    net = M2Dino(small, data.tasks.values())
+    card = ModelCard("t", small, {task_id: TaskReport(task, 1) for task_id, task in data.tasks.items()})
+    return net, RunFolder(folder / "model.run", card)
+
+
 def test_a_loss_that_is_no_number_ends_the_run_with_the_last_good_state(
     data: TrainingData, small: Architecture, tmp_path: Path
 ) -> None:
@@ -72,10 +80,7 @@ def test_what_was_good_before_is_a_checkpoint_that_the_message_names(
     data: TrainingData, small: Architecture, tmp_path: Path
 ) -> None:
     """Also where the bad losses are of other tasks in turn, of none ten times."""
-    torch.manual_seed(0)
-    net = M2Dino(small, data.tasks.values())
-    card = ModelCard("t", small, {task_id: TaskReport(task, 1) for task_id, task in data.tasks.items()})
-    folder = RunFolder(tmp_path / "model.run", card)
+    net, folder = begun(data, small, tmp_path)
 
     def on_step(step: int, task_id: str, loss: float) -> None:
         if step == 3:
@@ -118,14 +123,10 @@ def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
 def test_held_out_rows_of_another_definition_are_refused_before_the_training(root: Path, tmp_path: Path) -> None:
     val = Path(shutil.copytree(root, tmp_path / "val"))
     table = val / "csv_files" / "classification.csv"
-    with table.open(newline="", encoding="utf-8") as stream:
-        rows = [{**row, "num_classes": "4", "mask": "3"} for row in csv.DictReader(stream)]
+    rows = [{**row, "num_classes": "4", "mask": "3"} for row in read_table(table)]
     for other in (val / "csv_files").iterdir():
         other.unlink()
-    with table.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerow(rows[0])
+    write_table(table, [rows[0]])
     with pytest.raises(DatasetError, match=r"classification.csv, line 2: .* num_classes 4"):
         gather([root], builtin_tasks(), val_roots=[val])
     # A task that nobody asked for is not looked at.
@@ -136,10 +137,7 @@ def test_a_step_whose_loss_is_no_number_is_left_out_and_noted(
     data: TrainingData, small: Architecture, tmp_path: Path
 ) -> None:
     """A head that is broken for two steps spoils those, and nothing that is learnt."""
-    torch.manual_seed(0)
-    net = M2Dino(small, data.tasks.values())
-    card = ModelCard("t", small, {task_id: TaskReport(task, 1) for task_id, task in data.tasks.items()})
-    folder = RunFolder(tmp_path / "model.run", card)
+    net, folder = begun(data, small, tmp_path)
     head = next(net.heads[net.key(TASKS["regression"])].parameters())
 
     def on_step(step: int, task_id: str, loss: float) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,16 @@ def test_where_no_task_is_named_none_fell_beyond_its_interval(able: Path, tmp_pa
         assert abs(change.after - change.before) < max(0.02, 0.02 * abs(change.before))
 
 
+@contextmanager
+def before_every_module(act: Callable[[torch.nn.Module, tuple[object, ...]], None]) -> Iterator[None]:
+    """Call something before every module of every network is run."""
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(act)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 @pytest.mark.parametrize("form", ["isolated", "shared"])
 def test_a_batch_that_the_memory_does_not_hold_is_halved_and_it_goes_on(
     form: str, base: Path, root: Path, tmp_path: Path
@@ -219,13 +230,9 @@ def test_a_batch_that_the_memory_does_not_hold_is_halved_and_it_goes_on(
     more = {"replay": [root]} if form == "shared" else {}
     outs = [tmp_path / "halved.safetensors", tmp_path / "whole.safetensors"]
     for out in outs:
-        handle = torch.nn.modules.module.register_module_forward_pre_hook(full) if out is outs[0] else None
-        try:
-            with Store.open(make_store(tmp_path / out.stem)) as store:
-                finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
-        finally:
-            if handle is not None:
-                handle.remove()
+        hindered = before_every_module(full) if out is outs[0] else nullcontext()
+        with hindered, Store.open(make_store(tmp_path / out.stem)) as store:
+            finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
     assert sizes[:3] == [8, 4, 2], "halved for good"
     assert set(sizes[2:]) == {2}
     halved, whole = (load_checkpoint(path)[0].state_dict() for path in outs)
@@ -241,15 +248,12 @@ def test_where_not_even_one_picture_fits_nothing_is_written(form: str, base: Pat
 
     more = {"replay": [root]} if form == "shared" else {}
     out = tmp_path / "out.safetensors"
-    handle = torch.nn.modules.module.register_module_forward_pre_hook(full)
-    try:
-        with (
-            Store.open(make_store(tmp_path / "store")) as store,
-            pytest.raises(TrainingError, match="not enough memory"),
-        ):
-            finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
-    finally:
-        handle.remove()
+    with (
+        before_every_module(full),
+        Store.open(make_store(tmp_path / "store")) as store,
+        pytest.raises(TrainingError, match="not enough memory"),
+    ):
+        finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
     assert not out.exists()
 
 
@@ -279,17 +283,11 @@ def test_looking_and_measuring_are_halved_where_the_memory_is_full(
     outs = [tmp_path / "halved.safetensors", tmp_path / "whole.safetensors"]
     results = []
     for out in outs:
-        handle = (
-            torch.nn.modules.module.register_module_forward_pre_hook(only_one_at_a_time) if out is outs[0] else None
-        )
-        try:
-            with Store.open(make_store(tmp_path / out.stem)) as store:
-                results.append(
-                    finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
-                )
-        finally:
-            if handle is not None:
-                handle.remove()
+        hindered = before_every_module(only_one_at_a_time) if out is outs[0] else nullcontext()
+        with hindered, Store.open(make_store(tmp_path / out.stem)) as store:
+            results.append(
+                finetune(store, LUMEN, base, out, form=form, settings=QUICK, device="cpu", **more)  # type: ignore[arg-type]
+            )
     halved, whole = (load_checkpoint(path)[0].state_dict() for path in outs)
     assert max(float((value - whole[key]).abs().max()) for key, value in halved.items()) < 0.02, "as if it had fitted"
     assert results[0].after.keys() == results[1].after.keys()
@@ -302,15 +300,12 @@ def test_memory_that_runs_out_where_nothing_can_be_halved_is_a_sentence(base: Pa
             raise RuntimeError("MPS backend out of memory (MPS allocated: 17.00 GiB). Tried to allocate 64.00 MiB.")
 
     out = tmp_path / "out.safetensors"
-    handle = torch.nn.modules.module.register_module_forward_pre_hook(full)
-    try:
-        with (
-            Store.open(make_store(tmp_path / "store")) as store,
-            pytest.raises(TrainingError, match="not enough memory to go on; close other programs"),
-        ):
-            finetune(store, LUMEN, base, out, settings=QUICK, device="cpu")
-    finally:
-        handle.remove()
+    with (
+        before_every_module(full),
+        Store.open(make_store(tmp_path / "store")) as store,
+        pytest.raises(TrainingError, match="not enough memory to go on; close other programs"),
+    ):
+        finetune(store, LUMEN, base, out, settings=QUICK, device="cpu")
     assert not out.exists()
 
 

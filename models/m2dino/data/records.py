@@ -13,6 +13,8 @@ from m2dino.values import Prediction, Value
 
 SCHEMA_VERSION = 1
 Fate = Literal["edited", "accepted", "rejected"]
+Key = tuple[str, int]
+"""A frame: the identity of its loop, and its index there."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Literal
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.opening import open_loop
 from m2dino.data.picture_names import picture_name
-from m2dino.data.records import Record
+from m2dino.data.records import Key, Record
 from m2dino.data.row_values import label_value
 from m2dino.data.rows import Row
 from m2dino.data.store import Store
@@ -20,7 +20,6 @@ from m2dino.progress import OnProgress, ignore_progress
 from m2dino.tasks import Task
 from m2dino.values import Mask, Value
 
-Key = tuple[str, int]
 _Standing = Literal["saved", "known", "kept"]
 
 

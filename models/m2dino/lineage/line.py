@@ -89,6 +89,11 @@ class Lineage:
         return found if found is not None and found.card is not None else None
 
     @property
+    def gone(self) -> str:
+        """The id of the model in use where its file has gone or is damaged; else empty."""
+        return self.used[-1] if self.used and self.in_use is None else ""
+
+    @property
     def before(self) -> LineModel | None:
         """The model that `roll_back` goes back to; None where there is none."""
         below = (self.get(one) for one in reversed(self.used[:-1]))

@@ -28,15 +28,15 @@ def start_of(dataset: Path, task_id: str) -> Path | None:
         The line cannot be read.
     """
     line = read_lineage(dataset)
-    if not line.used:
-        return None
-    if line.in_use is None:
-        lost = line.get(line.used[-1])
-        which = f"{lost.file}: the model in use" if lost else f"{dataset}: the model in use, {line.used[-1]},"
+    if line.gone:
+        lost = line.get(line.gone)
+        which = f"{lost.file}: the model in use" if lost else f"{dataset}: the model in use, {line.gone},"
         raise LineageError(
             f"{which} has gone or is damaged. Put it back, go back to the model before it (`m2dino lineage rollback`), "
             "or say which checkpoint to start from (--checkpoint)."
         )
+    if line.in_use is None:
+        return None
     start = line.start_for(task_id, line.in_use.id)
     return None if start is None else start.file
 

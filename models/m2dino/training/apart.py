@@ -6,13 +6,17 @@ needs no torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from m2dino.data.store_reader import StoreReader
+from m2dino.data.records import Key, Record
+from m2dino.data.store_reader import StoreReader, TrainingRow
+from m2dino.tasks import Task
 from m2dino.training.corrections import Corrections, Division
-from m2dino.training.holdout import Key
 from m2dino.training.refusals import refuse_held_for_others, refuse_nothing_to_learn
+
+Labelled = TypeVar("Labelled", Record, TrainingRow)
 
 
 def held_for_any(store: StoreReader, also: Iterable[Key] = ()) -> set[Key]:
@@ -30,6 +34,11 @@ def held_for_any(store: StoreReader, also: Iterable[Key] = ()) -> set[Key]:
     return held | {key for key, name in names.items() if name in pictures}
 
 
+def without(frames: Iterable[Labelled], held: Container[Key]) -> list[Labelled]:
+    """Return the labelled frames that are not among those `held`."""
+    return [one for one in frames if (one.loop_id, one.frame) not in held]
+
+
 def plan_apart(store: StoreReader, division: Division, held: set[Key]) -> Division:
     """Return a plan that trains on none of the frames `held`, and says how many that leaves out.
 
@@ -38,28 +47,27 @@ def plan_apart(store: StoreReader, division: Division, held: set[Key]) -> Divisi
     TooLittleDataError, OneClassError
         What is left says nothing.
     """
-    train = [row for row in division.train if (row.loop_id, row.frame) not in held]
-    left_out = len(division.train) - len(train)
-    if not left_out:
+    train = without(division.train, held)
+    if len(train) == len(division.train):
         return division
-    refuse_held_for_others(division.task.id, len(division.train), len(train))
-    refuse_nothing_to_learn(division.task, train, store.value)
-    return replace(division, train=train, of_labels=(*division.of_labels, _told(left_out)))
+    told = _told(store, division.task, len(division.train), train)
+    return replace(division, train=train, of_labels=(*division.of_labels, told))
 
 
 def corrections_apart(store: StoreReader, data: Corrections, held: set[Key]) -> Corrections:
     """Return the corrections that a fine-tune is of, as `plan_apart` does its plan."""
-    train = [record for record in data.train if (record.loop_id, record.frame) not in held]
-    left_out = len(data.train) - len(train)
-    if not left_out:
+    train = without(data.train, held)
+    if len(train) == len(data.train):
         return data
-    refuse_held_for_others(data.task.id, len(data.train), len(train))
     kept = {(record.loop_id, record.frame) for record in train}
     rows = [row for row in data.rows if (row.loop_id, row.frame) in kept]
-    refuse_nothing_to_learn(data.task, rows, store.value)
-    return replace(data, train=train, cautions=(*data.cautions, _told(left_out)))
+    return replace(data, train=train, cautions=(*data.cautions, _told(store, data.task, len(data.train), rows)))
 
 
-def _told(left_out: int) -> str:
+def _told(store: StoreReader, task: Task, frames: int, left: Sequence[TrainingRow]) -> str:
+    """Say how many of the frames to learn from are not left; refuse what is left where it says nothing."""
+    refuse_held_for_others(task.id, frames, len(left))
+    refuse_nothing_to_learn(task, left, store.value)
+    left_out = frames - len(left)
     which = "1 corrected frame is" if left_out == 1 else f"{left_out} corrected frames are"
     return f"{which} not learnt from, being held out for other tasks, which learn here, too."

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from m2dino.data.own_tasks import is_numbered
-from m2dino.data.records import Record
+from m2dino.data.records import Key, Record
 from m2dino.data.store import Rule, Store
 from m2dino.data.store_reader import StoreReader, TrainingRow, fingerprint_of
 from m2dino.data.value_files import decode_region
@@ -15,7 +15,7 @@ from m2dino.errors import MissingPicturesError, TooLittleDataError
 from m2dino.network.card import ModelCard
 from m2dino.tasks import Task
 from m2dino.training.cautions import label_cautions
-from m2dino.training.holdout import Key, assign, units_of
+from m2dino.training.holdout import assign, units_of
 from m2dino.training.refusals import (
     refuse_missing_pictures,
     refuse_nothing_to_learn,

@@ -23,6 +23,7 @@ from m2dino.network.card import ModelCard, TaskReport
 from m2dino.network.checkpoint import check_place, load_checkpoint, save_checkpoint
 from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
+from m2dino.training.apart import without
 from m2dino.training.cautions import leaning, leaning_in_words, meanwhile
 from m2dino.training.corrections import Corrections, corrections, definition, measurable
 from m2dino.training.finetune_common import (
@@ -219,6 +220,5 @@ def _of_leaning(store: Store, card: ModelCard, data: Corrections, names: Sequenc
     found = {}
     for name in measurable(store, card, names, data.train):
         other = corrections(store, name)
-        heldout = [record for record in other.heldout if (record.loop_id, record.frame) not in trained]
-        found[name] = replace(other, train=[], heldout=heldout)
+        found[name] = replace(other, train=[], heldout=without(other.heldout, trained))
     return Replay(data, corrected=found) if found else None

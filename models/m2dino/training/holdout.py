@@ -15,8 +15,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from m2dino.data.joining import Joined
+from m2dino.data.records import Key
 
-Key = tuple[str, int]
 SHARE = 0.2
 UNITS_NEEDED = 3
 LARGEST = 0.4

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from m2dino.cine.opening import open_loop
 from m2dino.data.picture_names import picture_name
-from m2dino.data.records import Record
+from m2dino.data.records import Key, Record
 from m2dino.data.rows import Row
 from m2dino.data.samples import CorrectedFrame
 from m2dino.data.splits import subjects
@@ -24,11 +24,10 @@ from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
 from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.tasks import Task
-from m2dino.training.apart import corrections_apart, held_for_any
+from m2dino.training.apart import corrections_apart, held_for_any, without
 from m2dino.training.corrections import Corrections, corrections, replayable
 from m2dino.training.data import TrainingData
 from m2dino.training.finetune_common import FinetuneProgress, OnFinetuneProgress, score_heldout
-from m2dino.training.holdout import Key
 from m2dino.training.pictures import STOPPED
 from m2dino.training.refusals import refuse_no_replay
 from m2dino.training.replay_folders import divided, known_tasks
@@ -98,7 +97,7 @@ def gather_replay(
     corrected = {name: corrections(store, name) for name in replayable(store, card, task_id)}
     held = held_for_any(store)
     own = corrections_apart(store, data, held)
-    corrected = {name: _apart(other, held) for name, other in corrected.items()}
+    corrected = {name: replace(other, train=without(other.train, held)) for name, other in corrected.items()}
     train: list[Row | CorrectedFrame] = []
     val: list[Row] = []
     tasks = {name: other.task for name, other in corrected.items()}
@@ -160,11 +159,6 @@ def _shown(image: Path, sizes: Container[tuple[int, int] | None]) -> set[str]:
         return {loop.identity, picture_name(loop[0])} if (loop.height, loop.width) in sizes else {loop.identity}
     finally:
         loop.close()
-
-
-def _apart(other: Corrections, held: set[Key]) -> Corrections:
-    """Return the corrections of a task that is replayed without learning from frames that are held out for any."""
-    return replace(other, train=[record for record in other.train if (record.loop_id, record.frame) not in held])
 
 
 def score_replay(
