@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from m2dino.tasks import builtin_tasks
 from m2dino.training.data import TrainingData, gather
 from m2dino.training.loop import TrainResult, train
 from m2dino.training.losses import deep_loss
+from m2dino.training.run import run
 from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
-from m2dino.training.state import read_about
+from m2dino.training.state import read_about, resume_path
 from torch import Tensor
 
 from tests.synthetic import TASKS
@@ -118,6 +120,25 @@ def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
     assert "does not exist" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert read_about(state)["step"] >= 1
+
+
+def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_run_goes_on_when_repeated(
+    data: TrainingData, small: Architecture, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.safetensors"
+    settings = TrainSettings(epochs=1.0, batch_size=4, checks=2)
+
+    def kill(done: int, total: int, text: str) -> None:
+        if done >= 500:  # after the first check, where the state was saved
+            for worker in multiprocessing.active_children():
+                worker.kill()
+
+    with pytest.raises(TrainingError, match=r"ended from outside.*--workers 0"):
+        run(data, small, settings, out, device="cpu", workers=1, on_progress=kill)
+    assert 0 < read_about(resume_path(out))["step"]
+    card, result = run(data, small, settings, out, device="cpu", workers=0)
+    assert not result.stopped
+    assert card.training["steps"] == result.steps
 
 
 def test_held_out_rows_of_another_definition_are_refused_before_the_training(root: Path, tmp_path: Path) -> None:

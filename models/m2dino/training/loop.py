@@ -37,7 +37,7 @@ from m2dino.training.run_folder import RunFolder
 from m2dino.training.sampling import Batch, Steps, rows_of_task, sampler_of
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import load_state, read_about, save_state
-from m2dino.training.workers import leave_signals_to_the_parent, own_words
+from m2dino.training.workers import leave_signals_to_the_parent, own_words, told_if_lost
 from m2dino.values import ClassProbabilities
 
 SAVE_EVERY_S = 120.0
@@ -132,7 +132,7 @@ def train(
     ------
     TrainingError
         A loss was not finite ten times in a row, of one task or of all together, or the state file does not fit. In a
-        folder the last good state is kept.
+        folder the last good state is kept. Or a worker was killed.
     DatasetError
         A file has gone or broken since the rows were checked; the state is kept.
     UsageError
@@ -142,7 +142,8 @@ def train(
     """
     fabric = fabric or processes.make_fabric(device)
     loop = _Loop(net, frames, settings, fabric, state_file, signature, folder, held_out, shares, on_check)
-    return loop.run(workers, on_progress, should_stop, on_step)
+    with told_if_lost():
+        return loop.run(workers, on_progress, should_stop, on_step)
 
 
 class _Loop:

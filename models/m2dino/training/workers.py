@@ -1,10 +1,12 @@
-"""The processes that decode and augment: what they do at a signal, and what an error from one of them says."""
+"""The processes that decode and augment: what they do at a signal, and what their errors and their loss mean."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from m2dino.errors import M2DinoError
+from m2dino.errors import M2DinoError, TrainingError
 
 GRACE_S = 60
 """How long a worker goes on after it was told to end: a step, and the saving of the state, must fit in."""
@@ -29,3 +31,24 @@ def own_words(error: M2DinoError) -> str:
     """Return what an error says, without the traceback that one from a worker brings along."""
     kind = type(error)
     return str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].strip()
+
+
+@contextmanager
+def told_if_lost() -> Iterator[None]:
+    """Turn the loss of a worker, which PyTorch tells wherever the first process is then, into a sentence.
+
+    Raises
+    ------
+    TrainingError
+        A worker was killed, or could not pass on what it read.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            "A process that reads the images was ended from outside, most likely because memory was full (in a "
+            "container: its shared memory, --shm-size). Repeat the command to go on from what is saved; --workers 0 "
+            "reads without such a process."
+        ) from error
