@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from m2dino.data.records import Record
-from m2dino.errors import StoreError
+from m2dino.errors import StoreError, TaskConflictError
 from m2dino.tasks import Task
 from qtpy.QtCore import QObject, Signal
 
@@ -145,13 +145,13 @@ class Autosave(QObject):
     def move_to(self, folder: Path) -> set[Key]:
         """Use another dataset folder from now on, and return the keys of the decisions that come along.
 
-        What waits still goes to the folder that it was made for. But where that one refuses it, another is chosen in
-        order to have it saved: then the decisions that wait come along.
+        What waits still goes to the folder that it was made for. But where that one refuses it, or knows its task by
+        another definition, another is chosen in order to have it saved: then the decisions that wait come along.
         """
         left = self._box
         self._boxes.setdefault(folder, PostBox(folder))
         self.folder = folder
-        along = left.take_decisions() if left.refused and left is not self._box else []
+        along = left.take_decisions() if left is not self._box else []
         for save in along:
             self._box.put(save)
         self.retry()
@@ -194,6 +194,15 @@ class Autosave(QObject):
                 store = self._open(box.folder)
                 assert store is not None
                 said = self._write(store, items)
+            except TaskConflictError as error:
+                # Told once: what is accepted after it waits beside it. What is of other tasks goes on.
+                first_time = not box.conflict
+                for item in items:
+                    if isinstance(item, Save):
+                        box.set_apart(item)
+                if first_time:
+                    send(self, "failed", f"Not saved yet: {explain(error, 'saving')}")
+                continue
             except (StoreError, OSError) as error:
                 self._store = None
                 if not box.refused:
@@ -226,7 +235,9 @@ class Autosave(QObject):
             pixels = first.loop[first.record.frame]
             return store.save(first.record, frame=pixels, task=first.task, seat=self.seat)
         if isinstance(first, Withdrawal):
-            store.withdraw(first.loop_id, first.frame, first.task.id)
+            # By another definition it is not ours to take out.
+            if _knows(store, first.task):
+                store.withdraw(first.loop_id, first.frame, first.task.id)
         else:
             store.keep_drafts(one.whole(self.seat, self.author) for one in items if isinstance(one, DraftSave))
         return None
@@ -234,9 +245,15 @@ class Autosave(QObject):
     def _restore(self, folder: Path, loop_id: str, task: Task) -> None:
         def work() -> None:
             store = self._open(folder, create=False)
-            self._known[folder, loop_id, task.id] = 0 if store is None else store.last_number()
-            records = [] if store is None else store.records(loop_id=loop_id, task_id=task.id)
             self._answer(folder, "tasks", [] if store is None else list(store.tasks().values()))
+            if store is not None and not _knows(store, task):
+                # Labels by another definition would not fit the layer.
+                store = None
+                self._known.pop((folder, loop_id, task.id), None)
+                self._answer(folder, "failed", _other_task(folder, task))
+            else:
+                self._known[folder, loop_id, task.id] = 0 if store is None else store.last_number()
+            records = [] if store is None else store.records(loop_id=loop_id, task_id=task.id)
             self._answer(folder, "restored", loop_id, task.id, records)
             drafts = [] if store is None else store.drafts(loop_id, task.id)
             self._answer(folder, "drafts", loop_id, task.id, drafts)
@@ -278,3 +295,16 @@ class Autosave(QObject):
             getattr(self, signal).emit(*values)
         elif signal == "refused":
             self.failed.emit(values[-1])
+
+
+def _knows(store: Store, task: Task) -> bool:
+    """Whether a dataset folder knows a task by this definition, or would take it."""
+    known = store.tasks().get(task.id)
+    return known is None or known.agrees_with(task)
+
+
+def _other_task(folder: Path, task: Task) -> str:
+    return (
+        f"The dataset folder {folder} knows the task {task.id} by another definition, with another type or number of "
+        "labels: what is there is not shown, and what you accept is not saved. Choose another dataset folder."
+    )

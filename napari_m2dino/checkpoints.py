@@ -30,8 +30,7 @@ class Checkpoint:
         report = self.card.tasks.get(task.id) if task else None
         if report is None or task is None:
             return None
-        same = (report.task.type, report.task.num_classes) == (task.type, task.num_classes)
-        return report if same else None
+        return report if report.task.agrees_with(task) else None
 
     def tasks(self) -> list[Task]:
         """Return the tasks it was trained on."""

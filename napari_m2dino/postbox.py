@@ -77,6 +77,9 @@ class PostBox:
     folder : Path
     refused : bool
         Whether the folder would not take what was to be written to it last.
+    conflict : bool
+        Whether decisions lie apart: this folder knows their task by another definition, and only another folder takes
+        them. They hold up nothing else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,11 +87,17 @@ class PostBox:
         self.refused = False
         self._lock = threading.Lock()
         self._items: OrderedDict[Key, Item] = OrderedDict()
+        self._apart: OrderedDict[Key, Save] = OrderedDict()
+
+    @property
+    def conflict(self) -> bool:
+        return bool(self._apart)
 
     def put(self, item: Item) -> None:
         """Put an item in. A decision makes a draft of the same frame that still waits needless."""
         with self._lock:
             self._items.pop(item.key, None)
+            self._apart.pop(item.key, None)
             if isinstance(item, Save):
                 self._items.pop(("draft", *item.key[1:]), None)
             self._items[item.key] = item
@@ -110,18 +119,29 @@ class PostBox:
                 if self._items.get(item.key) is item:
                     del self._items[item.key]
 
+    def set_apart(self, item: Save) -> None:
+        """Lay a decision apart, unless a newer one of the same frame has taken its place."""
+        with self._lock:
+            if self._items.get(item.key) is item:
+                del self._items[item.key]
+                self._apart[item.key] = item
+
     def take_decisions(self) -> list[Save]:
-        """Take the decisions out, to be written elsewhere.
+        """Take the decisions out that this folder does not take, to be written elsewhere.
 
         What is to be withdrawn stays, for that is of this folder's own, and so do the drafts.
         """
         with self._lock:
-            taken = [item for item in self._items.values() if isinstance(item, Save)]
-            for item in taken:
-                del self._items[item.key]
+            taken = list(self._apart.values())
+            self._apart.clear()
+            if self.refused:
+                taken += [item for item in self._items.values() if isinstance(item, Save)]
+                for item in taken:
+                    self._items.pop(item.key, None)
             return taken
 
     def count(self, drafts: bool) -> int:
         """Return how many decisions wait, and with `drafts` also how much undecided work."""
         with self._lock:
-            return sum(drafts or not isinstance(item, DraftSave) for item in self._items.values())
+            waiting = sum(drafts or not isinstance(item, DraftSave) for item in self._items.values())
+            return waiting + len(self._apart)

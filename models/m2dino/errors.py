@@ -82,6 +82,10 @@ class StoreError(M2DinoError):
     """The dataset folder of corrections cannot be used."""
 
 
+class TaskConflictError(StoreError):
+    """The store knows a task by another definition: labels by this one cannot be kept in it."""
+
+
 class MissingPicturesError(StoreError):
     """Pictures of labelled frames have gone from the store; their loops have them.
 

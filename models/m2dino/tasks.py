@@ -119,6 +119,10 @@ class Task:
     def label_names(self) -> tuple[str, ...]:
         return tuple(label.name for label in self.labels)
 
+    def agrees_with(self, other: Task) -> bool:
+        """Whether labels by the one definition are labels by the other: same type, same number of classes."""
+        return (self.type, self.num_classes) == (other.type, other.num_classes)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, fit for JSON and for `Task.from_dict`."""
         return asdict(self)
@@ -250,7 +254,7 @@ class TaskRegistry:
         merged = dict(self._tasks)
         for task in tasks:
             known = merged.get(task.id)
-            if known and (known.type, known.num_classes) != (task.type, task.num_classes):
+            if known and not known.agrees_with(task):
                 raise TaskError(
                     f"{where}: task {task.id} is already known as {known.type} with {known.num_classes} labels, "
                     f"not {task.type} with {task.num_classes}; give yours another id."

@@ -10,10 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import m2dino
 import numpy as np
 import pytest
+from m2dino.data.records import Record
 from m2dino.data.store import Store
 from m2dino.data.store_schema import DATABASE
+from m2dino.tasks import Label, builtin_tasks
+from m2dino.values import Mask
 from napari._app_model import get_app_model
 from napari.layers import Image
 from pydicom.examples import get_path
@@ -127,6 +131,48 @@ def test_a_folder_of_a_newer_version_is_left_alone_and_another_can_be_chosen(
     with Store.open(tmp_path / "another") as store:
         assert [record.frame for record in store.records()] == [3]
     assert database.read_bytes() == before
+
+
+def test_a_task_that_the_folder_knows_otherwise_waits_for_another_folder_and_holds_up_nothing_else(
+    open_dock: Callable[[], M2DinoDock], hand: Any, dataset: Path, tmp_path: Path
+) -> None:
+    ours = builtin_tasks()["carotid_artery"]
+    theirs = replace(ours, labels=(*ours.labels, Label("wall")))
+    path = get_path("ybr_color")
+    assert path is not None
+    loop = m2dino.open_loop(path)
+    with Store.open(dataset, create=True) as store:
+        mask = np.full(loop[0].shape[:2], 2, np.uint8)
+        store.save(Record(loop.identity, 0, ours.id, "edited", Mask(mask)), loop[0], theirs)
+    dock = open_dock()
+    desk, told, autosave = dock.workshop.desk, told_by(dock), dock.workshop.autosave
+    dock.workshop.open_loop(path)
+    hand.qtbot.waitUntil(lambda: desk.loop is not None, timeout=10_000)
+    desk.choose_task(desk.tasks["carotid_artery"])
+    hand.qtbot.waitUntil(lambda: any("by another definition" in one.text for one in told), timeout=10_000)
+    assert desk.session.states() == [FrameState.BLANK] * 30, "a label of theirs is no label of this task"
+    hand.predict_all(dock)
+    for frame in (3, 4):
+        desk.go_to(frame)
+        hand.click(dock.review.accept)
+    hand.qtbot.waitUntil(lambda: any("Not saved yet" in one.text for one in told), timeout=10_000)
+    desk.choose_task(desk.tasks["thyroid_nodule_det"])
+    hand.predict_all(dock)
+    desk.go_to(5)
+    hand.click(dock.review.accept)
+    hand.qtbot.waitUntil(lambda: autosave.waiting == 2, timeout=10_000)
+    with Store.open(dataset) as store:
+        assert [(one.task_id, one.frame) for one in store.records()] == [(ours.id, 0), ("thyroid_nodule_det", 5)]
+    desk.choose_task(desk.tasks["carotid_artery"])
+    desk.go_to(4)
+    hand.click(dock.review.take_back)
+    dock.workshop.move_dataset(tmp_path / "another")
+    hand.all_saved(dock)
+    with Store.open(tmp_path / "another") as store:
+        assert [(one.task_id, one.frame) for one in store.records()] == [(ours.id, 3)]
+    with Store.open(dataset) as store:
+        assert store.tasks()[ours.id] == theirs
+        assert len(store.records()) == 2, "what is theirs was not taken back"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on file sizes to set")

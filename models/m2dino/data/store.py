@@ -27,7 +27,7 @@ from m2dino.data.store_reader import Counts, StoreReader, TrainingRow
 from m2dino.data.store_schema import connect, store_errors, transaction
 from m2dino.data.subject_key import Subjects, subjects_of
 from m2dino.data.value_files import Encoded, encode_frame, encode_proposal, encode_record_value
-from m2dino.errors import StoreError
+from m2dino.errors import StoreError, TaskConflictError
 from m2dino.tasks import Task
 
 __all__ = ["Counts", "Store"]
@@ -88,16 +88,17 @@ class Store(StoreReader):
         ------
         StoreWriteError
             The disk is full, read-only or busy; nothing was saved.
-        StoreError
+        TaskConflictError
             The store knows the task with another type or number of classes.
         ValueError
             The value does not fit the task or the frame, or a picture or definition is missing.
         """
         known = self.tasks().get(record.task_id)
-        if task is not None and known is not None and (task.type, task.num_classes) != (known.type, known.num_classes):
-            raise StoreError(
-                f"{self.folder}: the store knows the task {task.id} as {known.type} with {known.num_classes} labels, "
-                f"not {task.type} with {task.num_classes}; give yours another id or use another store."
+        if task is not None and known is not None and not task.agrees_with(known):
+            raise TaskConflictError(
+                f"{self.folder}: this dataset folder knows the task {task.id} as {known.type} with "
+                f"{known.num_classes} labels, not {task.type} with {task.num_classes}; use another dataset folder, or "
+                "give your task another id."
             )
         definition = task or known
         if definition is None or definition.id != record.task_id:
