@@ -208,7 +208,11 @@ class Exchange(QObject):
 
     def _ended(self, ending: Ending) -> None:
         if ending.trouble:
+            self._target = None
             self.desk.tell(ending.trouble, "error")
+        elif ending.cancelled and self._target is not None:
+            self._target = None
+            self.desk.tell("Import stopped: nothing was changed.")
         else:
             self._then(ending.result)
 

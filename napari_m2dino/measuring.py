@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from m2dino.cine.loop import CineLoop
@@ -98,6 +98,7 @@ class Measuring(QObject):
         self._looked_at = False
         self._all_wanted = False
         self._asked: tuple[ResultLayer | None, bool] = (None, False)
+        self._to_write: Path | None = None
         self.errand = Errand("m2dino measuring")
         self.errand.handed.connect(self._show)
         self.errand.ended.connect(self._take)
@@ -125,13 +126,24 @@ class Measuring(QObject):
 
     def touch(self, _frame: int = -1) -> None:
         """Measure soon: a frame is shown, or something has changed."""
-        if self._looked_at:
+        if self._looked_at or self._to_write is not None:
             self._soon.start()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the figures are those of the whole loop as it stands."""
+        settled = not self.errand.running and not self._soon.isActive()
+        return self.figures is not None and self.figures.complete and settled
+
     def write_csv(self, path: Path) -> None:
-        """Write all figures as a table."""
+        """Write all figures as a table, as soon as the whole loop has been measured."""
         figures = self.figures
         if figures is None:
+            return
+        if not self.ready:
+            self._to_write = path
+            self.desk.tell("The rest of the loop is being measured first; then the table is written.")
+            self.touch()
             return
 
         def work(_progress: OnProgress, _stop: ShouldStop, _hand: Callable[[object], None]) -> Path:
@@ -150,6 +162,9 @@ class Measuring(QObject):
     def _session_changed(self) -> None:
         self._follow(self.desk.result)
         self._known, self.figures = {}, None
+        if self._to_write is not None:
+            self._to_write = None
+            self.desk.tell("The table was not written: another loop or task was chosen first.", "warning")
         self.errand.cancel()
         self.changed.emit()
         self.touch()
@@ -164,7 +179,11 @@ class Measuring(QObject):
             result.session.changed.connect(self.touch)
 
     def _scale_changed(self) -> None:
-        self._known = {}
+        # An answer by the scale before, still on its way, would be taken for one by this.
+        self._known, self._asked = {}, (None, False)
+        if self.figures is not None:
+            self.figures = replace(self.figures, complete=False)
+        self.errand.cancel()
         self.touch()
 
     # -- measuring ---------------------------------------------------------------------------------------------------
@@ -177,9 +196,10 @@ class Measuring(QObject):
             return
         # The frame shown comes first, and its figures are there before the others have been measured.
         shown = self.desk.frame
-        others = [frame for frame in range(len(result.loop)) if frame != shown] if self._all_wanted else []
+        complete = self._all_wanted or self._to_write is not None
+        others = [frame for frame in range(len(result.loop)) if frame != shown] if complete else []
         readers = {frame: result.reader(frame) for frame in (shown, *others)}
-        loop, task, known, complete = result.loop, result.task, dict(self._known), self._all_wanted
+        loop, task, known = result.loop, result.task, dict(self._known)
 
         def work(on_progress: OnProgress, should_stop: ShouldStop, hand_over: Callable[[Known], None]) -> Known | None:
             for done, (frame, found) in enumerate(_measured(readers, known, task, loop), start=1):
@@ -199,9 +219,13 @@ class Measuring(QObject):
 
     def _take(self, ending: Ending) -> None:
         if ending.trouble:
+            self._to_write = None
             self.desk.tell(ending.trouble, "error")
         if ending.result is not None:
             self._show(ending.result, complete=self._asked[1])
+        if self._to_write is not None and self.ready:
+            path, self._to_write = self._to_write, None
+            self.write_csv(path)
 
     def _show(self, known: Known, complete: bool = False) -> None:
         result = self._asked[0]

@@ -81,6 +81,12 @@ class Predicting(QObject):
             count, first = len(self.desk.loop), self.desk.frame
             self._start(tuple((first + step) % count for step in range(count)), sparing=True)
 
+    def all_anew(self) -> None:
+        """Predict the whole loop with the model now chosen; what another was still at ends."""
+        self._handfuls.flush()
+        self.running = False
+        self.all_frames()
+
     def cancel(self) -> None:
         """End the request; what has arrived stays."""
         self.jobs.cancel()
@@ -89,6 +95,9 @@ class Predicting(QObject):
         desk = self.desk
         if trouble := self.obstacle():
             desk.tell(trouble, "warning")
+            return
+        if self.running:  # the buttons are off then, the keys are not
+            desk.tell("A prediction is still running: wait for it, or cancel it first.", "warning")
             return
         assert desk.loop
         assert desk.task

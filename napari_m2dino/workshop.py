@@ -223,7 +223,7 @@ class Workshop(QObject):
         if self.desk.task is None:
             self._choose_first_task()
         if self._applying and self.desk.loop is not None and not self.predicting.obstacle():
-            self.predicting.all_frames()
+            self.predicting.all_anew()
         self._applying = False
 
     def _choose_first_task(self) -> None:

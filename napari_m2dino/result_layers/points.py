@@ -251,3 +251,5 @@ class KeypointLayer(ResultLayer):
         self.layer.data = np.concatenate([self.layer.data[keep], data])
         self._rows = len(self.layer.data)
         self._set_names([names[row] for row in keep] + new)
+        for (time, _, _), name in zip(data, new, strict=True):  # one that stands there is no longer said to be hidden
+            self._hidden.get(round(float(time)), {}).pop(name, None)

@@ -97,6 +97,53 @@ def test_figures_of_the_frame_and_of_the_loop(echo_dock: M2DinoDock, hand: Any, 
     assert not measuring._looked_at
 
 
+def test_a_table_asked_for_while_the_loop_is_measured_waits_for_all_of_it_and_for_the_scale_of_the_end(
+    echo_dock: M2DinoDock, hand: Any, tmp_path: Path
+) -> None:
+    dock, desk, measuring = echo_dock, echo_dock.workshop.desk, echo_dock.workshop.hand.measuring
+    desk.choose_task(desk.tasks["cardiac_multi"])
+    hand.click(dock.review.new_label)
+    size = (desk.loop.height, desk.loop.width)
+    desk.result.write({frame: heart(size, 20 + frame) for frame in range(30)})
+    file = tmp_path / "figures.csv"
+    asked = []
+
+    def ask(_known: object) -> None:
+        """When the first frame has been measured, by the scale before."""
+        if not asked:
+            asked.append(len(measuring.figures.each))
+            measuring.write_csv(file)
+            desk.loop.set_scale(Calibration(0.5, 0.5, None, "set by hand"), "")
+            desk.scale_changed.emit()
+
+    measuring.errand.handed.connect(ask)
+    dock.measure.arrow.click()
+    hand.qtbot.waitUntil(file.exists, timeout=60_000)
+    assert asked == [1]
+    with file.open(newline="") as opened:
+        areas = [line for line in csv.DictReader(opened) if line["measurement"] == "LV cavity area"]
+    assert [int(line["frame"]) for line in areas] == list(range(30))
+    assert {line["unit"] for line in areas} == {"mm²"}
+
+
+def test_an_import_that_is_cancelled_changes_nothing(echo_dock: M2DinoDock, hand: Any, tmp_path: Path) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    hand.click(dock.review.new_label)
+    desk.go_to(2)
+    desk.result.write({2: heart((desk.loop.height, desk.loop.width), 20)})
+    hand.click(dock.review.accept)
+    hand.all_saved(dock)
+    assert "1 frame written" in exported(dock, hand, Wish("coco", Scope.LOOP, tmp_path / "coco"))
+    hand.click(dock.review.take_back)
+    desk.result.write({2: None})
+    exchange = dock.workshop.hand.exchange
+    exchange.import_labels(tmp_path / "coco" / "annotations" / "carotid_artery.json")
+    exchange.cancel()
+    hand.qtbot.waitUntil(lambda: not exchange.errand.running, timeout=60_000)
+    assert "nothing was changed" in dock.message.text()
+    assert desk.session.proposal(2) is None
+
+
 def exported(dock: M2DinoDock, hand: Any, wish: Wish) -> str:
     """Export, wait, and return what the dock says."""
     exchange = dock.workshop.hand.exchange

@@ -104,6 +104,22 @@ def test_cancel_in_the_middle_keeps_what_is_there(echo_dock: M2DinoDock, qtbot: 
     assert desk.session.states() == [FrameState.PROPOSED] * 30, "a cancelled prediction can be begun again"
 
 
+def test_the_key_of_one_frame_does_not_end_the_prediction_of_all(
+    echo_dock: M2DinoDock, qtbot: QtBot, hand: Any
+) -> None:
+    workshop, desk = echo_dock.workshop, echo_dock.workshop.desk
+    with qtbot.waitSignal(workshop.predicting.arrived, timeout=30_000):
+        hand.click(echo_dock.predict.all_frames)
+    desk.go_to(20)
+    workshop.actions()["predict_frame"]()
+    assert "still running" in echo_dock.message.text()
+    qtbot.waitUntil(lambda: not workshop.predicting.running, timeout=60_000)
+    assert desk.session.states() == [FrameState.PROPOSED] * 30
+    workshop.actions()["predict_frame"]()
+    assert workshop.predicting.running, "once that has ended, the key works"
+    qtbot.waitUntil(lambda: not workshop.predicting.running, timeout=60_000)
+
+
 def test_a_frame_a_person_changed_is_not_predicted_over(echo_dock: M2DinoDock, qtbot: QtBot, hand: Any) -> None:
     desk = echo_dock.workshop.desk
     hand.predict_all(echo_dock)
