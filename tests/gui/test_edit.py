@@ -189,6 +189,12 @@ def test_points_have_names_and_may_be_hidden(echo_dock: M2DinoDock, hand: Any) -
     assert np.isnan(result.value(0).points).all(axis=1).tolist() == [True, True, False]
     hand.qtbot.wait(120)
     assert dock.review.chips.chips[0].text() == f"{first} ✗"
+    keys.press_key("Control-Z")
+    assert result.value(0).points[0].tolist() == [30, 40]
+    assert result.hidden(0) == {second}, "what stands there again is not said to be hidden: it keeps its turn"
+    result.select(0, first)
+    keys.press_key("H")
+    hand.qtbot.wait(120)
     hand.click(dock.review.chips.chips[0])  # back where it was
     assert result.value(0).points[0].tolist() == [30, 40]
     hand.click(dock.review.chips.chips[1])  # never had a place: placed by the next click
