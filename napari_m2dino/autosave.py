@@ -7,7 +7,8 @@ it succeeds the frame counts as unsaved. Records are written in the order in whi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_m2dino.background import BackgroundThread, send
 from napari_m2dino.errors import explain
 from napari_m2dino.postbox import DraftSave, Item, Key, PostBox, Save, Withdrawal
+from napari_m2dino.rescue import BroughtBack, bring_back, rescue, rescue_folder
+from napari_m2dino.writing import knows, write
 
 if TYPE_CHECKING:
     from m2dino.data.store import Store
@@ -49,6 +52,7 @@ class Autosave(QObject):
     saved : Record as the store returned it
     failed : sentence; what it concerns is kept and tried again
     recovered : the disk takes what is written again
+    brought_back : (BroughtBack, sentence that says what went wrong with the rest), of work that was rescued at an end
     refused : (Record, sentence), a record that can never be saved, such as one of a frame that cannot be decoded
     restored : (loop id, task id, list of Record)
     drafts : (loop id, task id, list of Draft), after `restored`
@@ -60,6 +64,7 @@ class Autosave(QObject):
     saved = Signal(object)
     failed = Signal(str)
     recovered = Signal()
+    brought_back = Signal(object, str)
     refused = Signal(object, str)
     restored = Signal(str, str, object)
     drafts = Signal(str, str, object)
@@ -77,6 +82,7 @@ class Autosave(QObject):
         self._store: tuple[Path, Store] | None = None
         self._boxes = {folder: PostBox(folder)}
         self._written: dict[Path, set[int]] = {}
+        self._brought_back: set[Path] = set()
         self._known: dict[tuple[Path, str, str], int] = {}
         self._answered.connect(self._pass_on)
 
@@ -158,15 +164,27 @@ class Autosave(QObject):
         return {save.key for save in along}
 
     def stop(self, timeout_s: float = 5.0) -> bool:
-        """Write what waits, end the thread, and return whether it ended in time."""
+        """Write what waits, end the thread, and return whether it ended in time: as long as it gets on, it has time.
+
+        What a folder still does not take is kept for the next start, see `rescue`.
+        """
         if self._thread.alive:
             self._thread.submit(self._close)
-        return self._thread.stop(timeout_s, finish=True)
+        waiting = self.unkept
+        while not (ended := self._thread.stop(timeout_s, finish=True)) and self.unkept < waiting:
+            waiting = self.unkept
+        for box in self._boxes.values():
+            kept, lost = rescue(box, self.seat, self.author)
+            if kept:
+                print(f"m2dino: {kept} changes could not be saved in {box.folder} yet; they are kept.", file=sys.stderr)
+            if lost:
+                print(f"m2dino: {lost} changes could not be saved in {box.folder}: they are lost.", file=sys.stderr)
+        return ended
 
     # -- in the thread -----------------------------------------------------------------------------------------------
     def _open(self, folder: Path, create: bool = True) -> Store | None:
         if self._store is None or self._store[0] != folder:
-            if not create and not folder.exists():
+            if not create and not folder.exists() and not rescue_folder(folder).is_dir():
                 return None  # looking must not leave an empty folder behind
             from m2dino.data.store import Store
 
@@ -174,7 +192,20 @@ class Autosave(QObject):
             self._store = (folder, Store.open(folder, create=True))
             # Every folder numbers its records by itself: number 3 of another one may be a colleague's.
             self._store[1].written = self._written.setdefault(folder, set())
+            self._bring_back(self._store[1])
         return self._store[1]
+
+    def _bring_back(self, store: Store) -> None:
+        """Save what was rescued for this folder, once: where that fails, the next start tries again."""
+        if store.folder in self._brought_back:
+            return
+        self._brought_back.add(store.folder)
+        try:
+            back, trouble = bring_back(store, self.seat), ""
+        except (StoreError, OSError) as error:
+            back, trouble = BroughtBack(), explain(error, "bringing back what was not saved")
+        if back != BroughtBack() or trouble:
+            send(self, "brought_back", back, trouble)
 
     def _close(self) -> None:
         if self._store is not None:
@@ -193,7 +224,7 @@ class Autosave(QObject):
             try:
                 store = self._open(box.folder)
                 assert store is not None
-                said = self._write(store, items)
+                said = write(store, items, self.seat, self.author)
             except TaskConflictError as error:
                 # Told once: what is accepted after it waits beside it. What is of other tasks goes on.
                 first_time = not box.conflict
@@ -228,25 +259,11 @@ class Autosave(QObject):
                 count = partial(self._count, box.folder, items[0].task)
                 self._guarded(count, "counting the saved frames")
 
-    def _write(self, store: Store, items: Sequence[Item]) -> Record | None:
-        """Write what goes in one go; return the record, if it is one."""
-        first = items[0]
-        if isinstance(first, Save):
-            pixels = first.loop[first.record.frame]
-            return store.save(first.record, frame=pixels, task=first.task, seat=self.seat)
-        if isinstance(first, Withdrawal):
-            # By another definition it is not ours to take out.
-            if _knows(store, first.task):
-                store.withdraw(first.loop_id, first.frame, first.task.id)
-        else:
-            store.keep_drafts(one.whole(self.seat, self.author) for one in items if isinstance(one, DraftSave))
-        return None
-
     def _restore(self, folder: Path, loop_id: str, task: Task) -> None:
         def work() -> None:
             store = self._open(folder, create=False)
             self._answer(folder, "tasks", [] if store is None else list(store.tasks().values()))
-            if store is not None and not _knows(store, task):
+            if store is not None and not knows(store, task):
                 # Labels by another definition would not fit the layer.
                 store = None
                 self._known.pop((folder, loop_id, task.id), None)
@@ -295,12 +312,6 @@ class Autosave(QObject):
             getattr(self, signal).emit(*values)
         elif signal == "refused":
             self.failed.emit(values[-1])
-
-
-def _knows(store: Store, task: Task) -> bool:
-    """Whether a dataset folder knows a task by this definition, or would take it."""
-    known = store.tasks().get(task.id)
-    return known is None or known.agrees_with(task)
 
 
 def _other_task(folder: Path, task: Task) -> str:

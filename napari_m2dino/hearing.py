@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_m2dino.autosave import RETRY_S, Autosave, Holdings
 from napari_m2dino.desk import Desk
 from napari_m2dino.ledger import Ledger, put_back
+from napari_m2dino.rescue import BroughtBack
 from napari_m2dino.result_layers import ResultLayer
 from napari_m2dino.words import frames_in_words
 
@@ -46,6 +47,7 @@ class Hearing(QObject):
         autosave.saved.connect(self._saved)
         autosave.failed.connect(self._failed)
         autosave.recovered.connect(self._recovered)
+        autosave.brought_back.connect(self._brought_back)
         autosave.refused.connect(self._refused)
         autosave.restored.connect(self._restored)
         autosave.drafts.connect(self._drafts)
@@ -84,6 +86,19 @@ class Hearing(QObject):
     def _recovered(self) -> None:
         self._retry.stop()
         self.desk.tell("The dataset folder can be written to again: everything is saved.", "good")
+        self.changed.emit()
+
+    def _brought_back(self, back: BroughtBack, trouble: str) -> None:
+        if back.saved:
+            frames = "1 frame" if back.saved == 1 else f"{back.saved} frames"
+            self.desk.tell(f"{frames} that could not be saved at the last end are in the dataset folder now.", "good")
+        if back.left:
+            trouble = "it knows their task by another definition"
+        if trouble:
+            self.desk.tell(
+                f"What could not be saved at the last end is still kept, and not in the dataset folder: {trouble}",
+                "error",
+            )
         self.changed.emit()
 
     def _refused(self, record: Record, sentence: str) -> None:

@@ -140,6 +140,11 @@ class PostBox:
                     self._items.pop(item.key, None)
             return taken
 
+    def everything(self) -> list[Item]:
+        """Return all that waits, in order; what lies apart first."""
+        with self._lock:
+            return [*self._apart.values(), *self._items.values()]
+
     def count(self, drafts: bool) -> int:
         """Return how many decisions wait, and with `drafts` also how much undecided work."""
         with self._lock:

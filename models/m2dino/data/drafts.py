@@ -137,6 +137,13 @@ def read(connection: sqlite3.Connection, loop_id: str, task_id: str, folder: Pat
     return found
 
 
+def places(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return the (loop_id, task_id) pairs that there are drafts of."""
+    if not _exists(connection):
+        return []
+    return connection.execute("SELECT DISTINCT loop_id, task_id FROM drafts ORDER BY loop_id, task_id").fetchall()
+
+
 def _exists(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'drafts'").fetchone() is not None
 

@@ -175,6 +175,11 @@ class StoreReader:
         with self._reading():
             return drafts_table.read(self._db, loop_id, task_id, self.folder / "values")
 
+    def places_of_drafts(self) -> list[tuple[str, str]]:
+        """Return the (loop_id, task_id) pairs that there is undecided work on."""
+        with self._reading():
+            return drafts_table.places(self._db)
+
     def last_number(self) -> int:
         """Return the number of the newest record; see `news`."""
         return int(self._query("SELECT coalesce(max(id), 0) FROM records")[0][0])
