@@ -18,6 +18,8 @@ from m2dino.tasks import load_tasks
 from napari.viewer import Viewer
 from pytestqt.qtbot import QtBot
 
+from napari_m2dino.rescue import rescue_folder
+from napari_m2dino.session import FrameState
 from napari_m2dino.widgets.dock import M2DinoDock
 
 
@@ -90,6 +92,39 @@ def test_what_was_accepted_just_before_closing_is_saved(echo_dock: M2DinoDock, h
     echo_dock.viewer.close()
     with Store.open(dataset) as store:
         assert [record.frame for record in store.records()] == [7]
+
+
+def test_what_the_folder_had_not_taken_at_the_end_is_saved_at_the_next_start(
+    echo_dock: M2DinoDock, hand: Any, dataset: Path, open_dock: Callable[[], M2DinoDock], qtbot: QtBot
+) -> None:
+    dock, desk = echo_dock, echo_dock.workshop.desk
+    dock.review.moves_on.setChecked(False)
+    hand.predict_all(dock)
+    dataset.write_text("a file where the dataset folder should go: as good as a share that is away")
+    for frame in (1, 2):
+        desk.go_to(frame)
+        hand.click(dock.review.accept)
+    hand.paint(dock, 5, 60, 60, 1 - int(desk.result.layer.data[5, 60, 60]))
+    painted = desk.result.layer.data[5].copy()
+    qtbot.wait(1000)
+    dock.viewer.close()
+    assert dock.workshop.autosave.waiting == 2
+    assert rescue_folder(dataset).is_dir()
+    dataset.unlink()
+
+    second = open_dock()
+    told: list[str] = []
+    desk = second.workshop.desk
+    desk.told.connect(lambda message: told.append(message.text))
+    hand.click(second.resume.go)
+    qtbot.waitUntil(lambda: any("could not be saved at the last end" in one for one in told), timeout=20_000)
+    qtbot.waitUntil(lambda: 5 in desk.session.unsaved(), timeout=10_000)
+    assert [desk.session.state(frame) for frame in (1, 2, 5)] == [*[FrameState.ACCEPTED] * 2, FrameState.CHANGED]
+    assert np.array_equal(desk.result.layer.data[5], painted)
+    assert not rescue_folder(dataset).exists()
+    with Store.open(dataset) as store:
+        assert [record.frame for record in store.records()] == [1, 2]
+        assert store.check() == []
 
 
 def test_a_dock_opened_again_goes_on_where_the_first_left_off(
