@@ -104,6 +104,7 @@ class Hearing(QObject):
     def _refused(self, record: Record, sentence: str) -> None:
         for result in self.desk.results_for(record.loop_id, record.task_id):
             result.session.take_back(record.frame)
+            self.ledger.look(result, record.frame)  # what was drawn stays, as a change
             self.ledger.know(result, [record.frame])
         self.desk.tell(sentence, "error")
         self.changed.emit()
