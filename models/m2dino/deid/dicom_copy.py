@@ -65,8 +65,8 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
     """Write the de-identified copy of a DICOM loop; return whether pixels were masked, and warnings for people.
 
     Where the file does not say that it is free of burnt-in text, all outside its ultrasound regions is made black and
-    the frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, less their comments
-    and the tags of a video.
+    the frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, with a warning, less
+    their comments and the tags of a video.
 
     Raises
     ------
@@ -108,7 +108,9 @@ def _keep_steps(data: Dataset, loop: CineLoop) -> None:
 
 def _warnings(says: str, boxes: list[Box], has_regions: bool, options: DeidOptions) -> list[str]:
     if says == "NO" and not boxes:
-        return []
+        # Whoever asked for masking would take the copy for masked; and files are wrong about their text at times.
+        told = "the file says that no text is burnt into its pixels, so they were left as they are"
+        return [f"{told}: look at the copy, or give the box to keep"] if options.mask else []
     if options.box:
         return [TEXT_IN_BOX]
     told = "says that text is burnt into its pixels" if says == "YES" else "does not say whether text is burnt in"
