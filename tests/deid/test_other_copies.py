@@ -113,6 +113,21 @@ def test_images_become_png_without_text(tmp_path: Path) -> None:
     assert not copy[2][40:].any()
 
 
+def test_a_tiff_of_pages_beside_single_images_is_copied_as_well(tmp_path: Path) -> None:
+    frames = moving_square(7)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in range(3):
+        Image.fromarray(frames[k]).save(folder / f"{k}.png")
+    first, *rest = [Image.fromarray(frame) for frame in frames[3:]]
+    first.save(folder / "1.tif", save_all=True, append_images=rest)
+    outcomes = list(deidentify(folder, tmp_path / "out"))
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    copies = [open_loop(outcome.target) for outcome in outcomes if outcome.target]
+    for copy, wanted in zip(copies, (frames[:3], frames[3:]), strict=True):
+        assert np.array_equal(np.stack(list(copy)), wanted)
+
+
 def test_a_photograph_loses_its_exif_and_stands_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, SECRET
