@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -94,6 +95,14 @@ def test_a_video_is_black_outside_the_box(tmp_path: Path, size: tuple[int, int])
         assert after[k][:12].max() <= 2
         assert after[k][20:, 72:].max() <= 2
         assert np.abs(after[k][24:90, 8:56].astype(int) - before[k][24:90, 8:56]).mean() < 6
+
+
+@pytest.mark.parametrize("box", [None, (0, 0, 40, 64)])
+def test_a_video_keeps_the_shape_of_its_pixels(tmp_path: Path, box: tuple[int, int, int, int] | None) -> None:
+    source = video(tmp_path / "a.mp4", moving_square(4, 96, 128), "mpeg4", aspect=Fraction(4, 3))
+    (outcome,) = deidentify(source, tmp_path / "b.mp4", DeidOptions(box=box))
+    assert outcome.error is None
+    assert open_loop(tmp_path / "b.mp4").pixel_aspect == pytest.approx(4 / 3)
 
 
 def test_images_become_png_without_text(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -151,6 +152,10 @@ def _write_masked(file: BinaryIO, data: Dataset, loop: CineLoop, boxes: list[Box
     data.SamplesPerPixel, data.PhotometricInterpretation, data.PlanarConfiguration = 3, "RGB", 0
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
     data.NumberOfFrames = len(loop)
+    if loop.pixel_aspect != 1 and "PixelAspectRatio" not in data:
+        # The stream of a video said it, which is not copied.
+        shape = Fraction(loop.pixel_aspect).limit_denominator(255)
+        data.PixelAspectRatio = [shape.denominator, shape.numerator]
     if "ImageType" in data and data.ImageType:
         kind = data.ImageType
         data.ImageType = ["DERIVED", *([] if isinstance(kind, str) else list(kind)[1:])]

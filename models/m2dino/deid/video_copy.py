@@ -114,6 +114,8 @@ def _encode(loop: CineLoop, target: Path, box: Box) -> None:
     with av.open(f"file:{target}", "w", options=_CLEAN) as writing:
         stream = cast(VideoStream, writing.add_stream(codec, rate=25, options=quality))
         stream.height, stream.width = loop.height, loop.width
+        if loop.pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = Fraction(loop.pixel_aspect).limit_denominator(255)
         # Shared colour needs even sizes.
         even = loop.height % 2 == 0 and loop.width % 2 == 0
         stream.pix_fmt = "yuv420p" if even or codec == "mpeg4" else "yuv444p"
