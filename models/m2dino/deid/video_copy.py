@@ -95,6 +95,10 @@ def _copy_packets(reading: InputContainer, writing: OutputContainer) -> None:
     copied = writing.add_stream_from_template(pictures)
     copied.metadata.clear()
     writing.metadata.clear()
+    aspect = pictures.sample_aspect_ratio
+    if aspect is not None and aspect != 1:
+        # Where only the container told it, the template has not got it.
+        copied.codec_context.sample_aspect_ratio = aspect
     for packet in reading.demux(pictures):
         if not packet.size:
             continue
