@@ -10,7 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,15 @@ from m2dino.errors import StoreWriteError, UsageError
 from napari_m2dino.layers import box_from_rectangle
 from napari_m2dino.loop_layer import loop_of
 
+_OF_A_FRAME = re.compile(r"frame_(?:[0-9]{4}|[1-9][0-9]{4,})\.png")
+# No task has so many; a picture of the same name and size has brighter pixels.
+_MOST_CLASSES = 64
+
 
 def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a Labels layer as PNG files `<stem>/frame_0000.png`, one for each frame that has a label.
+
+    Masks of an earlier save under the same name, of frames that have no label any more, are removed.
 
     Parameters
     ----------
@@ -43,18 +51,43 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     if stack.ndim not in (2, 3) or stack.max(initial=0) > 255:
         raise UsageError("Only masks of up to 255 classes, with or without a time axis, can be written as PNG.")
     target = Path(path)
+    folder = target.with_suffix("")
     if stack.ndim == 2:
         frames = {target: stack}
     else:
-        folder = target.with_suffix("")
         frames = {folder / f"frame_{t:04d}.png": frame for t, frame in enumerate(stack) if frame.any()}
     if not frames:
         raise UsageError("Nothing is painted in this layer yet, so there is nothing to write.")
+    if stack.ndim == 3:
+        _remove_stale(folder, frames, stack.shape[1:])
     for file, frame in frames.items():
         buffer = io.BytesIO()
         Image.fromarray(frame.astype(np.uint8)).save(buffer, "PNG")
         _replace(file, buffer.getvalue())
     return [str(file) for file in frames]
+
+
+def _remove_stale(folder: Path, written: Collection[Path], shape: tuple[int, ...]) -> None:
+    """Remove the masks that an earlier save left in a folder, of frames whose labels were erased since."""
+    try:
+        there = list(folder.iterdir()) if folder.exists() else []
+        for file in there:
+            if file not in written and _OF_A_FRAME.fullmatch(file.name) and _is_mask(file, shape):
+                file.unlink()
+    except OSError as error:
+        raise StoreWriteError(f"{folder} could not be written ({error.strerror}); choose another place.") from error
+
+
+def _is_mask(file: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file looks like a mask that we wrote: frames saved as pictures may have the same names."""
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=("PNG",)) as picture:
+            values = np.asarray(picture)
+            return picture.mode == "L" and values.shape == shape and int(values.max()) <= _MOST_CLASSES
+    except Exception:  # noqa: BLE001 - whatever Pillow makes of it, it is none of ours
+        return False
 
 
 def write_boxes(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:

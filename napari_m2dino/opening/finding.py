@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from m2dino.cine.frame_axis import FrameAxis
 from m2dino.cine.loop import CineLoop
-from m2dino.cine.opening import loop_paths, open_loop
+from m2dino.cine.opening import loop_paths, open_found
 from m2dino.errors import AmbiguousLoopError, LoopError, M2DinoError, NoPixelDataError
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -88,7 +88,7 @@ def survey(paths: Iterable[Path]) -> Survey:
 def look(path: Path, frame_axis: FrameAxis | None = None) -> Look:
     """Open a loop as far as its header, or say why it cannot be."""
     try:
-        return Look(path, open_loop(path, frame_axis))
+        return Look(path, open_found(path, frame_axis))
     except AmbiguousLoopError as error:
         return Look(path, choices=error.choices)
     except NoPixelDataError as error:
@@ -109,7 +109,7 @@ def open_named(path: Path, tell: Callable[[str], None]) -> list[CineLoop]:
     looks = [look(inside) for inside in [*found.named, *found.several.get(path, [])]]
     for one in looks:
         if one.choices is not None:
-            open_loop(one.path)
+            open_found(one.path)
     loops = [one.loop for one in looks if one.loop is not None]
     for problem in [*found.problems, *worth_telling(looks)]:
         tell(problem)

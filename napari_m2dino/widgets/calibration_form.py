@@ -14,7 +14,10 @@ from napari_m2dino.calibrating import UNITS, Calibrating
 from napari_m2dino.loop_facts import millimetres_words
 from napari_m2dino.widgets.style import Words, button, row, set_main
 
-WHAT_TO_DO = "Draw a line along the depth scale, then type its length. Pixels are taken as square."
+WHAT_TO_DO = (
+    "Draw a line along the depth scale, then type its length. "
+    "Pixels are taken as square unless the file says otherwise."
+)
 
 
 class CalibrationForm(QWidget):

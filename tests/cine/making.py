@@ -127,9 +127,14 @@ def video(
     codec: str,
     rate: int | Fraction = 25,
     times: list[int] | None = None,
+    aspect: Fraction | None = None,
     **options: str,
 ) -> Path:
-    """Write a video by FFmpeg; `times` gives presentation times in milliseconds instead of an even rate."""
+    """Write a video by FFmpeg.
+
+    `times` gives presentation times in milliseconds instead of an even rate, `aspect` the width of a pixel over its
+    height.
+    """
     # As cameras and discs write it: packets of 192 bytes, each behind its time.
     discs = path.suffix.lower() in (".m2ts", ".mts")
     more: dict[str, Any] = {"format": "mpegts", "options": {"mpegts_m2ts_mode": "1"}} if discs else {}
@@ -137,6 +142,8 @@ def video(
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = aspect
         if times is not None:
             stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         for k, pixels in enumerate(frames):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from m2dino.cine import open_loop
-from m2dino.errors import FrameDecodeError, UnsupportedLoopError
+from m2dino.cine import loop_paths, open_found, open_loop, open_loops
+from m2dino.errors import FrameDecodeError, UnsupportedLoopError, UsageError
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.cine.making import moving_square
@@ -74,6 +75,39 @@ def test_tiff_pages_are_frames(tmp_path: Path) -> None:
     loop = open_loop(tmp_path / "stack.tif")
     assert len(loop) == 6
     assert all(np.array_equal(loop[k], frames[k]) for k in (5, 1, 3, 0))
+
+
+def _pages(path: Path, frames: NDArray[np.uint8]) -> Path:
+    first, *rest = [Image.fromarray(frame) for frame in frames]
+    first.save(path, save_all=True, append_images=rest)
+    return path
+
+
+def test_a_tiff_of_pages_beside_single_images_is_a_loop_of_its_own(tmp_path: Path) -> None:
+    frames = moving_square(9)
+    for k in range(3):
+        Image.fromarray(frames[k]).save(tmp_path / f"{k}.{'tif' if k else 'png'}")
+    stack = _pages(tmp_path / "1 stack.TIFF", frames[3:])
+    (tmp_path / "1 cut.tif").write_bytes(b"II*\0")
+    with pytest.raises(UnsupportedLoopError, match=r"1 cut\.tif"):
+        open_loops(tmp_path)
+    (tmp_path / "1 cut.tif").unlink()
+    assert loop_paths(tmp_path) == [tmp_path, stack]
+    for stills, pages in (open_loops(tmp_path), [open_found(path) for path in loop_paths(tmp_path)]):
+        assert (len(stills), len(pages)) == (3, 6)
+        assert all(np.array_equal(stills[k], frames[k]) for k in range(3))
+        assert all(np.array_equal(pages[k], frames[3 + k]) for k in range(6))
+    with pytest.raises(UsageError, match="holds 2 loops"):
+        open_loop(tmp_path)
+
+
+def test_a_folder_of_nothing_but_tiffs_of_pages(tmp_path: Path) -> None:
+    first = _pages(tmp_path / "a.tif", moving_square(4))
+    assert len(open_loop(tmp_path)) == 4
+    second = _pages(tmp_path / "b.tif", moving_square(5))
+    assert loop_paths(tmp_path) == [first, second]
+    with pytest.raises(UnsupportedLoopError, match="open it by its name"):
+        open_found(tmp_path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -91,6 +91,18 @@ def test_a_line_has_to_lie_inside_the_frame(tmp_path: Path, end: tuple[float, fl
     assert calibration_on(loop, (10.0, 3.0), (10.0, 63.0), 6.0).region is None
 
 
+def test_pixels_that_are_not_square_by_their_file(tmp_path: Path) -> None:
+    loop = open_loop(jpeg_loop(tmp_path / "a.dcm", moving_square(2), PixelAspectRatio=[1, 2]))
+    assert loop.pixel_aspect == 2, "DICOM tells the height first"
+    for start, end, length in (((4, 10), (44, 10), 20.0), ((4, 10), (4, 50), 40.0), ((10, 10), (40, 30), 25.0)):
+        scale = calibration_on(loop, start, end, length)
+        assert (scale.dy_mm, scale.dx_mm) == pytest.approx((0.5, 1.0))
+    with pytest.raises(UsageError, match="too short"):
+        calibration_on(loop, (4, 10), (4, 25), 15.0)
+    for told in ([0, 1], [1, 99], 4):
+        assert open_loop(jpeg_loop(tmp_path / "b.dcm", moving_square(2), PixelAspectRatio=told)).pixel_aspect == 1
+
+
 def test_a_line_over_one_image_says_nothing_of_the_curve_below(tmp_path: Path) -> None:
     loop = open_loop(jpeg_loop(tmp_path / "a.dcm", moving_square(2)))
     image, beside, curve = (0, 0, 30, 40), (0, 40, 30, 60), (30, 0, 48, 60)

@@ -92,6 +92,20 @@ def test_rotation_flag(tmp_path: Path, degrees: int) -> None:
     assert sum(corners) == 1
 
 
+@pytest.mark.parametrize(("degrees", "aspect"), [(0, 4 / 3), (90, 3 / 4), (180, 4 / 3), (270, 3 / 4)])
+def test_pixels_that_are_not_square_keep_their_shape_when_turned(tmp_path: Path, degrees: int, aspect: float) -> None:
+    path = video(tmp_path / "a.mp4", numbered_frames(3), "mpeg4", aspect=Fraction(4, 3))
+    turn_mp4(path, degrees)
+    assert open_loop(path).pixel_aspect == pytest.approx(aspect)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "mpeg4"), ("a.avi", "mjpeg"), ("a.gif", "gif"), ("a.avi", "rawvideo")]
+)
+def test_pixels_of_which_the_file_says_nothing_are_square(tmp_path: Path, name: str, codec: str) -> None:
+    assert open_loop(_video(tmp_path, name, codec, {}, count=3)).pixel_aspect == 1
+
+
 def test_uneven_timestamps_give_no_frame_time(tmp_path: Path) -> None:
     times = [0, 40, 80, 200, 240, 280, 320, 500]
     loop = open_loop(video(tmp_path / "a.mkv", numbered_frames(8), "mpeg4", 1000, times))

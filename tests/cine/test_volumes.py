@@ -73,6 +73,24 @@ def test_nifti_without_a_unit_has_no_millimetres(tmp_path: Path) -> None:
     assert "unit" in loop.calibration_reason
 
 
+def test_nifti_with_the_spacing_of_programs_that_know_none_has_no_millimetres(tmp_path: Path) -> None:
+    loop = open_loop(_save(tmp_path / "a.nii", GREY, (1.0, 1.0, 1.0)), frame_axis="z")
+    assert loop.calibration is None
+    assert "spacing is 1, which programs write that know none" in loop.calibration_reason
+    thick = open_loop(_save(tmp_path / "b.nii", GREY, (1.0, 1.0, 5.0)), frame_axis="z")
+    assert thick.calibration is not None, "whoever tells how far the slices lie apart knows the pixels too"
+    image = sitk.GetImageFromArray(GREY[:, None], isVector=False)
+    for name, step in (("c.nii", 1.0), ("d.nii", 0.04)):
+        image.SetSpacing((1.0, 1.0, 1.0, step))
+        sitk.WriteImage(image, str(tmp_path / name))
+    untimed, timed = open_loop(tmp_path / "c.nii"), open_loop(tmp_path / "d.nii")
+    assert (len(untimed), untimed.calibration, untimed.frame_time_s) == (9, None, None)
+    assert (timed.calibration, timed.frame_time_s) == (None, pytest.approx(0.04))
+    image.SetSpacing((0.2, 0.3, 1.0, 1.0))
+    sitk.WriteImage(image, str(tmp_path / "e.nii"))
+    assert open_loop(tmp_path / "e.nii").frame_time_s == 1.0
+
+
 def _mhd(folder: Path, more: str) -> Path:
     (folder / "a.raw").write_bytes(GREY.tobytes())
     text = f"ObjectType = Image\nNDims = 3\nDimSize = 50 40 9\nElementType = MET_UCHAR\n{more}ElementDataFile = a.raw\n"

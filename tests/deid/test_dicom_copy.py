@@ -122,6 +122,19 @@ def test_what_is_measured_stays(tmp_path: Path) -> None:
     assert all(np.array_equal(after[k], before[k]) for k in range(4))
 
 
+def test_pixels_that_the_file_calls_free_of_text_stay_and_that_is_told(tmp_path: Path) -> None:
+    source = _loop(tmp_path / "a.dcm", SequenceOfUltrasoundRegions=[region()], BurnedInAnnotation="NO")
+    (outcome,) = deidentify(source, tmp_path / "b.dcm")
+    assert not outcome.masked
+    assert np.array_equal(open_loop(tmp_path / "b.dcm")[2], open_loop(source)[2])
+    (told,) = outcome.warnings
+    assert "no text is burnt into its pixels, so they were left as they are: look at the copy" in told
+    (unasked,) = deidentify(source, tmp_path / "c.dcm", DeidOptions(mask=False))
+    assert unasked.warnings == (), "nobody expects black there"
+    (boxed,) = deidentify(source, tmp_path / "d.dcm", DeidOptions(box=(10, 20, 50, 60)))
+    assert (boxed.masked, boxed.warnings) == (True, (TEXT_IN_BOX,))
+
+
 @pytest.mark.parametrize("says", ["YES", None])
 def test_all_outside_the_regions_is_black_where_text_may_be(tmp_path: Path, says: str | None) -> None:
     item = region(RegionLocationMaxX1=119, RegionLocationMaxY1=89)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -96,6 +97,14 @@ def test_a_video_is_black_outside_the_box(tmp_path: Path, size: tuple[int, int])
         assert np.abs(after[k][24:90, 8:56].astype(int) - before[k][24:90, 8:56]).mean() < 6
 
 
+@pytest.mark.parametrize("box", [None, (0, 0, 40, 64)])
+def test_a_video_keeps_the_shape_of_its_pixels(tmp_path: Path, box: tuple[int, int, int, int] | None) -> None:
+    source = video(tmp_path / "a.mp4", moving_square(4, 96, 128), "mpeg4", aspect=Fraction(4, 3))
+    (outcome,) = deidentify(source, tmp_path / "b.mp4", DeidOptions(box=box))
+    assert outcome.error is None
+    assert open_loop(tmp_path / "b.mp4").pixel_aspect == pytest.approx(4 / 3)
+
+
 def test_images_become_png_without_text(tmp_path: Path) -> None:
     frames = moving_square(3)
     folder = tmp_path / "in"
@@ -111,6 +120,21 @@ def test_images_become_png_without_text(tmp_path: Path) -> None:
     copy = open_loop(outcome.target)
     assert np.array_equal(copy[2][:40], frames[2][:40])
     assert not copy[2][40:].any()
+
+
+def test_a_tiff_of_pages_beside_single_images_is_copied_as_well(tmp_path: Path) -> None:
+    frames = moving_square(7)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in range(3):
+        Image.fromarray(frames[k]).save(folder / f"{k}.png")
+    first, *rest = [Image.fromarray(frame) for frame in frames[3:]]
+    first.save(folder / "1.tif", save_all=True, append_images=rest)
+    outcomes = list(deidentify(folder, tmp_path / "out"))
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    copies = [open_loop(outcome.target) for outcome in outcomes if outcome.target]
+    for copy, wanted in zip(copies, (frames[:3], frames[3:]), strict=True):
+        assert np.array_equal(np.stack(list(copy)), wanted)
 
 
 def test_a_photograph_loses_its_exif_and_stands_upright(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from PIL import Image
 from pycocotools import mask as reference
 from pycocotools.coco import COCO
 
-from tests.export.conftest import HEIGHT, TASKS, WIDTH, Setup, value_of
+from tests.export.conftest import FRAMES, HEIGHT, TASKS, WIDTH, Setup, value_of
 
 # The reference implementation is behind on a change of NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -166,11 +166,27 @@ def test_polygons_of_other_programs_are_filled(images: CineLoop, tmp_path: Path)
 
 def test_frames_are_told_by_file_name_then_by_number(setup: Setup, images: CineLoop, tmp_path: Path) -> None:
     square = [{"image_id": 7, "category_id": 9, "segmentation": [[1, 2, 5, 2, 5, 6, 1, 6]]}]
-    named = coco_file(tmp_path / "x.json", ["a_12.png"], square, CATEGORIES)
-    assert list(read_coco(named, LUMEN, images)) == [2]
+    for name, frame in (("a_12.png", 2), ("a_12.jpg", 2), ("A_11.PNG", 1), ("folder\\B.tif", 3)):
+        named = coco_file(tmp_path / "x.json", [name], square, CATEGORIES)
+        assert list(read_coco(named, LUMEN, images, 1)) == [frame]
     for name, first, frame in (("clip_0003.png", 0, 3), ("clip_0003.jpg", 1, 2), ("x\\5.png", 0, 5), ("6.png", 1, 5)):
         path = coco_file(tmp_path / "x.json", [name], square, CATEGORIES, height=HEIGHT, width=WIDTH)
         assert list(read_coco(path, LUMEN, setup.loop, first)) == [frame]
+    path = coco_file(tmp_path / "x.json", [f"c_{FRAMES}.png"], square, CATEGORIES, height=HEIGHT, width=WIDTH)
+    with pytest.raises(DatasetError, match="--first-frame 1"):
+        read_coco(path, LUMEN, setup.loop)
+
+
+def test_names_in_a_folder_of_images_that_fit_two_files_or_none_are_refused(images: CineLoop, tmp_path: Path) -> None:
+    Image.new("L", (40, 30)).save(images.path / "a_12.bmp")
+    loop = open_loop(images.path)
+    square = [{"image_id": 7, "category_id": 9, "segmentation": [[1, 2, 5, 2, 5, 6, 1, 6]]}]
+    exact = coco_file(tmp_path / "x.json", ["A_12.bmp"], square, CATEGORIES)
+    assert list(read_coco(exact, LUMEN, loop)) == [2]
+    for name in ("a_12.jpg", "c_1.png", "2.png"):
+        path = coco_file(tmp_path / "x.json", [name], square, CATEGORIES)
+        with pytest.raises(DatasetError, match="should be that of a frame's file"):
+            read_coco(path, LUMEN, loop)
 
 
 def test_an_image_of_another_loop_is_passed_over(setup: Setup, images: CineLoop, tmp_path: Path) -> None:
@@ -198,7 +214,6 @@ FIRST = ["a_10.png"]
         (FIRST, [BOX], [{"id": 1, "name": "cyst"}], TASKS["detection"], "'cyst' cannot .* labels are 'nodule'"),
         (FIRST, [BOX, BOX], NODULE, TASKS["detection"], "frame 0 has 2 boxes"),
         (["c.png"], [BOX], NODULE, TASKS["detection"], "is no frame of this loop, which has the frames 0 to 3"),
-        (["c_4.png"], [BOX], NODULE, TASKS["detection"], "--first-frame 1"),
         (FIRST * 2, [BOX, {**BOX, "image_id": 8}], NODULE, TASKS["detection"], "would both be frame 0"),
         (FIRST, [{**BOX, "bbox": [1, 2]}], NODULE, TASKS["detection"], "'a_10.png' is damaged"),
         (FIRST, [{**BOX, "bbox": [1, 2, -3, 4]}], NODULE, TASKS["detection"], "'a_10.png' is damaged"),

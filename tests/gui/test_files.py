@@ -96,6 +96,28 @@ def test_masks_are_written_one_png_a_frame(tmp_path: Path) -> None:
         write_labels(str(tmp_path / "empty.png"), np.zeros((2, 4, 4), np.uint8), {})
 
 
+def test_saving_again_removes_the_masks_of_frames_that_were_erased(tmp_path: Path) -> None:
+    stack = np.zeros((4, 8, 9), np.uint8)
+    stack[1, 2:4, 5] = 2
+    stack[3, 0, 0] = 1
+    write_labels(str(tmp_path / "masks.png"), stack, {})
+    folder = tmp_path / "masks"
+    others = {"frame_0000.png", "frame_0002.png", "frame_3.png", "notes.txt", "frame_0003.csv"}
+    # Frames themselves, in grey and in colour.
+    Picture.fromarray(np.full((8, 9), 200, np.uint8)).save(folder / "frame_0000.png")
+    Picture.new("RGB", (9, 8)).save(folder / "frame_0002.png")
+    for name in ("frame_3.png", "notes.txt", "frame_0003.csv"):
+        (folder / name).write_text("not ours")
+    assert {file.name for file in folder.iterdir()} == {"frame_0001.png", "frame_0003.png", *others}
+    stack[3] = 0
+    (path,) = write_labels(str(tmp_path / "masks.png"), stack, {})
+    assert np.array_equal(np.asarray(Picture.open(path)), stack[1])
+    assert {file.name for file in folder.iterdir()} == {"frame_0001.png", *others}
+    with pytest.raises(UsageError, match="Nothing is painted"):
+        write_labels(str(tmp_path / "masks.png"), np.zeros_like(stack), {})
+    assert {file.name for file in folder.iterdir()} == {"frame_0001.png", *others}
+
+
 def test_boxes_and_points_are_written_in_original_pixels(tmp_path: Path) -> None:
     loop = m2dino.open_loop(get_path("ybr_color"))
     metadata = image_layer(loop)[1]["metadata"]

@@ -10,7 +10,18 @@ from m2dino.cine.calibration import Calibration
 from m2dino.cine.frame_axis import FrameAxis
 from m2dino.cine.loop import CineLoop, Frame
 from m2dino.cine.markers import Marker
-from m2dino.cine.opening import loop_paths, open_loop, open_loops
+from m2dino.cine.opening import loop_paths, open_found, open_loop, open_loops
 from m2dino.cine.regions import Region
 
-__all__ = ["Calibration", "CineLoop", "Frame", "FrameAxis", "Marker", "Region", "loop_paths", "open_loop", "open_loops"]
+__all__ = [
+    "Calibration",
+    "CineLoop",
+    "Frame",
+    "FrameAxis",
+    "Marker",
+    "Region",
+    "loop_paths",
+    "open_found",
+    "open_loop",
+    "open_loops",
+]

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 _TOLERANCE = 0.01
+_MOST_ASPECT = 10.0
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,9 @@ class Calibration:
         return math.isclose(self.dy_mm, other.dy_mm, rel_tol=_TOLERANCE) and math.isclose(
             self.dx_mm, other.dx_mm, rel_tol=_TOLERANCE
         )
+
+
+def aspect_of(width: float, height: float) -> float | None:
+    """Return the width of a pixel over its height, or None where one of them is none or no file can mean it."""
+    aspect = width / height if width > 0 and height > 0 else 0.0
+    return aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from m2dino.cine.calibration import Calibration
+from m2dino.cine.calibration import Calibration, aspect_of
 from m2dino.cine.dicom_groups import NO_GROUPS, FrameGroups, Spacing, spacing_of
 from m2dino.cine.dicom_header import HEADER_DAMAGE
 from m2dino.cine.dicom_regions import OutsideError, dicom_regions
@@ -85,6 +85,15 @@ def dicom_scale(elements: Dataset, height: int, width: int, groups: FrameGroups 
         if elements.get(keyword):
             return DicomScale(None, f"the file gives only {what}")
     return DicomScale(None, "the file gives no pixel size")
+
+
+def dicom_pixel_aspect(elements: Dataset) -> float | None:
+    """Return the width of a pixel over its height from Pixel Aspect Ratio; None without one that makes sense."""
+    try:
+        height, width = (float(part) for part in elements.PixelAspectRatio)
+    except HEADER_DAMAGE:
+        return None
+    return aspect_of(width, height)
 
 
 def _of_regions(regions: tuple[Region, ...], spacing: tuple[float, float] | None) -> DicomScale:

@@ -18,7 +18,7 @@ from m2dino.cine.identity import EncodedFrame, content_signature
 from m2dino.cine.limits import check_frame_size
 from m2dino.cine.loop import CineLoop, Frame
 from m2dino.cine.natural import natural_key
-from m2dino.cine.sniffing import IMAGE_SUFFIXES
+from m2dino.cine.sniffing import IMAGE_SUFFIXES, TIFF_SUFFIXES
 from m2dino.errors import FrameDecodeError, LoopError, UnsupportedLoopError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
@@ -89,12 +89,26 @@ class ImageLoop(CineLoop):
 
     @classmethod
     def of_folder(cls, folder: Path) -> ImageLoop:
-        """Open the images of a folder as one loop."""
+        """Open the images of a folder as one loop; a TIFF of several pages is a loop of its own, and left out.
+
+        Raises
+        ------
+        UnsupportedLoopError
+            No image is left, or they differ in size.
+        """
         files = [
             file
             for file in folder.iterdir()
-            if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not file.name.startswith(".")
+            if file.suffix.lower() in IMAGE_SUFFIXES
+            and file.is_file()
+            and not file.name.startswith(".")
+            and not has_pages(file)
         ]
+        if not files:
+            raise UnsupportedLoopError(
+                f"{folder} holds no images that make up a loop. A TIFF of several pages is a loop of its own: "
+                "open it by its name."
+            )
         return cls(folder, sorted(files, key=natural_key))
 
     @classmethod
@@ -144,6 +158,23 @@ class ImageLoop(CineLoop):
             pixels = np.asarray(turned)
         # 16-bit PNG comes as 32-bit integers from some versions of Pillow.
         return pixels.astype(np.uint16) if deep and pixels.dtype != np.uint16 and pixels.max() < 65536 else pixels
+
+
+def has_pages(file: Path) -> bool:
+    """Whether a file is a TIFF of several pages; one that cannot be read so far is none.
+
+    Only the second page is looked for: to count them, Pillow would walk through all of the file.
+    """
+    if file.suffix.lower() not in TIFF_SUFFIXES:
+        return False
+    try:
+        with _opened(file) as image:
+            if image.format != "TIFF":
+                return False
+            image.seek(1)
+    except LoopError:
+        return False
+    return True
 
 
 @contextmanager

@@ -35,6 +35,9 @@ class CineLoop(ABC):
     name : str
         A name for people, made from the kind and the identity, never from the path or a header.
     height, width : int
+    pixel_aspect : float
+        Width of a pixel over its height, as far as the file tells; 1 where it says nothing. Only a scale by hand needs
+        it: a `calibration` has both sides.
     frame_time_s : float or None
         Seconds from one frame to the next; None where the file does not say, or frames are not evenly spaced.
     frame_time_source : str or None
@@ -58,6 +61,7 @@ class CineLoop(ABC):
     name: str
     height: int
     width: int
+    pixel_aspect: float = 1.0
     frame_time_s: float | None = None
     frame_time_source: str | None = None
     calibration: Calibration | None = None

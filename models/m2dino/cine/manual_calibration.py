@@ -22,9 +22,13 @@ SHORTEST_PX = 20.0
 
 
 def calibration_of_line(
-    start: Point, end: Point, length_mm: float, region: tuple[int, int, int, int] | None = None
+    start: Point,
+    end: Point,
+    length_mm: float,
+    region: tuple[int, int, int, int] | None = None,
+    pixel_aspect: float = 1.0,
 ) -> Calibration:
-    """Return the scale by which a line has the length that a person read off, with square pixels.
+    """Return the scale by which a line has the length that a person read off.
 
     Parameters
     ----------
@@ -33,6 +37,8 @@ def calibration_of_line(
     length_mm : float
     region : tuple of int, optional
         (y_min, x_min, y_max, x_max), end exclusive, where it holds; the whole frame without one.
+    pixel_aspect : float
+        Width of a pixel over its height; square pixels without one.
 
     Raises
     ------
@@ -44,14 +50,17 @@ def calibration_of_line(
         raise UsageError(f"The line is too short to measure by: draw one of at least {SHORTEST_PX:.0f} pixels.")
     if not (math.isfinite(length_mm) and length_mm > 0):
         raise UsageError("The length of the line has to be a number of millimetres above 0.")
+    height_mm = length_mm / math.hypot(end[0] - start[0], (end[1] - start[1]) * pixel_aspect)
     try:
-        return Calibration(length_mm / pixels, length_mm / pixels, region, SOURCE)
+        return Calibration(height_mm, height_mm * pixel_aspect, region, SOURCE)
     except ValueError:
         raise UsageError(f"A line of {pixels:.0f} pixels cannot be {length_mm:g} mm long; check the length.") from None
 
 
 def calibration_on(loop: CineLoop, start: Point, end: Point, length_mm: float) -> Calibration:
     """Return the scale that a line on a frame of `loop` gives, and where in the frame it holds.
+
+    Pixels are taken as square, unless the file says otherwise (`CineLoop.pixel_aspect`).
 
     In a file that names its regions it holds in the smallest two-dimensional image around the line or, for a line over
     a scale beside the images, in the largest; otherwise in the whole frame. An M-mode never gets millimetres.
@@ -73,7 +82,7 @@ def calibration_on(loop: CineLoop, start: Point, end: Point, length_mm: float) -
         raise UsageError("The line has to lie inside the image: draw it along the depth scale.")
     around = [r for r in loop.regions if r.spatial and all(r.covers(y, x) for y, x in points)]
     region = min(around, key=lambda r: r.area).box if around else loop.tissue_region
-    return calibration_of_line(start, end, length_mm, region)
+    return calibration_of_line(start, end, length_mm, region, loop.pixel_aspect)
 
 
 def default_folder() -> Path:

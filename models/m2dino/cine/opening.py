@@ -1,4 +1,4 @@
-"""From a path to its loops: `open_loop`, `open_loops` and `loop_paths`."""
+"""From a path to its loops: `open_loop`, `open_loops`, and `loop_paths` with `open_found`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from m2dino.cine.frame_axis import FrameAxis
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.natural import natural_key
-from m2dino.cine.sniffing import IMAGE_SUFFIXES, Kind, kind_of_file
+from m2dino.cine.sniffing import IMAGE_SUFFIXES, TIFF_SUFFIXES, Kind, kind_of_file
 from m2dino.errors import NoPixelDataError, UnsupportedLoopError, UsageError
 
 _READS = (
@@ -48,14 +48,14 @@ def open_loop(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None)
     if len(paths) > 1:
         some = ", ".join(p.name for p in paths[:3]) + (", …" if len(paths) > 3 else "")
         raise UsageError(f"{path} holds {len(paths)} loops ({some}): choose one of them.")
-    return _open(paths[0], frame_axis)
+    return open_found(paths[0], frame_axis)
 
 
 def open_loops(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None) -> list[CineLoop]:
     """Open every loop of a file or folder, in natural order of their names.
 
     DICOM files without pixels (directories, reports) that lie in a folder beside loops are passed over; any other
-    file that cannot be read raises. To go on after such a file, open each of `loop_paths(path)` by itself.
+    file that cannot be read raises. To go on after such a file, `open_found` each of `loop_paths(path)` by itself.
 
     Raises
     ------
@@ -64,11 +64,11 @@ def open_loops(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None
     """
     paths = loop_paths(path)
     if len(paths) == 1:
-        return [_open(paths[0], frame_axis)]
+        return [open_found(paths[0], frame_axis)]
     loops = []
     for each in paths:
         try:
-            loops.append(_open(each, frame_axis))
+            loops.append(open_found(each, frame_axis))
         except NoPixelDataError:
             continue
     if not loops:
@@ -76,12 +76,34 @@ def open_loops(path: str | os.PathLike[str], frame_axis: FrameAxis | None = None
     return loops
 
 
+def open_found(path: Path, frame_axis: FrameAxis | None = None) -> CineLoop:
+    """Open a loop that `loop_paths` found, without looking for others: of a folder, the loop of its single images.
+
+    Parameters
+    ----------
+    path : Path
+        One of those that `loop_paths` returned.
+    frame_axis : str or int, optional
+        As for `open_loop`.
+
+    Raises
+    ------
+    LoopError, AmbiguousLoopError
+        As `open_loop`.
+    """
+    from m2dino.cine.manual_calibration import recall
+
+    loop = _read(path, frame_axis)
+    recall(loop)
+    return loop
+
+
 def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
     """Return the path of every loop that `path` holds: itself, or the loops inside a folder.
 
-    A folder of still images is one loop, whose path is the folder's. Sub-folders are not searched, but a DICOMDIR leads
-    to the images that it names. Volumes and arrays that lie beside other loops are labels more often than not, and are
-    passed over: they open by their own names.
+    A folder of still images is one loop, whose path is the folder's; a TIFF of several pages among them is a loop of
+    its own. Sub-folders are not searched, but a DICOMDIR leads to the images that it names. Volumes and arrays that lie
+    beside other loops are labels more often than not, and are passed over: they open by their own names.
 
     Raises
     ------
@@ -107,7 +129,11 @@ def loop_paths(path: str | os.PathLike[str]) -> list[Path]:
     stacks: list[Path] = []
     has_images = False
     for file in files:
-        if file.suffix.lower() in IMAGE_SUFFIXES:
+        suffix = file.suffix.lower()
+        if suffix in TIFF_SUFFIXES and _has_pages(file):
+            found.append(file)
+            continue
+        if suffix in IMAGE_SUFFIXES:
             has_images = True
             continue
         kind = _kind_in_folder(file)
@@ -131,6 +157,12 @@ def _kind_in_folder(file: Path) -> Kind | None:
         return None
 
 
+def _has_pages(file: Path) -> bool:
+    from m2dino.cine.images import has_pages
+
+    return has_pages(file)
+
+
 def is_dicomdir(path: Path) -> bool:
     """Whether a file has the name that the standard demands of a table of contents."""
     return path.name.upper() in ("DICOMDIR", "DICOMDIR.DCM")
@@ -148,14 +180,6 @@ def _contents_or_nothing(path: Path) -> list[Path]:
         return _contents(path)
     except (NoPixelDataError, UnsupportedLoopError):
         return []
-
-
-def _open(path: Path, frame_axis: FrameAxis | None) -> CineLoop:
-    from m2dino.cine.manual_calibration import recall
-
-    loop = _read(path, frame_axis)
-    recall(loop)
-    return loop
 
 
 def _read(path: Path, frame_axis: FrameAxis | None) -> CineLoop:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from m2dino.cine.loop import CineLoop
 from m2dino.cine.natural import natural_key
-from m2dino.cine.opening import loop_paths, open_loop
+from m2dino.cine.opening import loop_paths, open_found
 from m2dino.errors import AmbiguousLoopError, M2DinoError, UsageError
 from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
 
@@ -89,10 +89,10 @@ def _files(place: Path) -> list[Path]:
 def _opened(path: Path) -> Iterator[CineLoop]:
     """Yield the loop of a path; where the file does not say which axis counts its frames, one for each that may."""
     try:
-        yield open_loop(path)
+        yield open_found(path)
     except AmbiguousLoopError as error:
         for axis in error.choices:
             with contextlib.suppress(M2DinoError, OSError):
-                yield open_loop(path, axis)
+                yield open_found(path, axis)
     except (M2DinoError, OSError):
         return

@@ -9,7 +9,8 @@ from m2dino.errors import UnsupportedLoopError
 
 Kind = Literal["dicom", "video", "images", "volume", "array"]
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+IMAGE_SUFFIXES = TIFF_SUFFIXES | {".png", ".jpg", ".jpeg", ".bmp"}
 _TRANSPORT_SUFFIXES = frozenset({".ts", ".m2ts", ".mts"})
 VIDEO_SUFFIXES = _TRANSPORT_SUFFIXES | {
     ".mp4",

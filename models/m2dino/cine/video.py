@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from m2dino.cine.calibration import aspect_of
 from m2dino.cine.file_bytes import check_unchanged, stamp_of
 from m2dino.cine.identity import ContentSignature, EncodedFrame
 from m2dino.cine.limits import check_frame_size
@@ -119,6 +120,7 @@ class VideoLoop(CineLoop):
             raise TruncatedLoopError(f"{self.path} holds no frame that can be decoded; copy it again from its source.")
         self._turns = round(first.rotation / 90) % 4
         self.height, self.width = (first.width, first.height) if self._turns % 2 else (first.height, first.width)
+        self.pixel_aspect = self._aspect(stream)
         self._coded_size = (first.height, first.width)
         if self._index.exact:
             self._count = len(self._index)
@@ -132,6 +134,12 @@ class VideoLoop(CineLoop):
             times = np.asarray(self._index.times, dtype=np.float64)
             self.set_times(None, "timestamps", (times - times[0]) * float(stream.time_base))
         self.identity = signature.finish((self._count, self.height, self.width))
+
+    def _aspect(self, stream: VideoStream) -> float:
+        """Return the width of a pixel over its height as frames are shown, turned; 1 where the stream does not say."""
+        told = stream.sample_aspect_ratio
+        aspect = (aspect_of(told.numerator, told.denominator) if told else None) or 1.0
+        return 1 / aspect if self._turns % 2 else aspect
 
     def __len__(self) -> int:
         return self._count

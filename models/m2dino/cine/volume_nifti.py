@@ -29,6 +29,8 @@ _KINDS = {
 }
 _LEAST_OFFSET = 348
 _SECONDS = {8: 1.0, 16: 0.001, 24: 1e-6}
+_NO_UNIT = "the volume does not say in which unit its spacing is"
+_DEFAULT = "the volume's spacing is 1, which programs write that know none"
 
 
 def nifti_header(path: Path) -> VolumeHeader:
@@ -50,19 +52,22 @@ def nifti_header(path: Path) -> VolumeHeader:
     except (struct.error, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError):
         raise damaged(path) from None
     scale = _MM.get(units & 0x07)
+    # What SimpleITK writes that knows neither: millimetres and seconds, and 1 of each.
+    default = scale is not None and set(steps[1 : 1 + min(dims[0], 3)]) == {1.0}
     sizes = dict(zip(_AXES, steps[1:5], strict=False))
-    spacing = {} if scale is None else axis_spacings("xyz", {axis: size * scale for axis, size in sizes.items()})
+    known = {} if scale is None or default else {axis: size * scale for axis, size in sizes.items()}
     tick = _SECONDS.get(units & 0x38)
     timed = dims[0] >= 4 and dims[4] > 1
+    step_s = steps[4] * tick if timed and tick and steps[4] > 0 else None
     return VolumeHeader(
         "NIfTI",
         path,
         0 if packed else offset,
         packed,
         "t" if timed else None,
-        spacing,
-        "the volume does not say in which unit its spacing is" if scale is None else "from the volume's spacing",
-        step_s=steps[4] * tick if timed and tick and steps[4] > 0 else None,
+        axis_spacings("xyz", known),
+        _NO_UNIT if scale is None else _DEFAULT if default else "from the volume's spacing",
+        step_s=None if default and step_s == 1 else step_s,
         layout=layout,
         unpacked_at=offset if packed else 0,
     )

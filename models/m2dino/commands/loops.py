@@ -67,7 +67,7 @@ def info(
 
 def _describe(path: Path, frame_axis: str | None) -> list[dict[str, Any] | M2DinoError]:
     """Return a row or an error for every loop of `path`, so that one bad file does not hide the others."""
-    from m2dino.cine import loop_paths, open_loop
+    from m2dino.cine import loop_paths, open_found
 
     try:
         found = loop_paths(path)
@@ -76,7 +76,7 @@ def _describe(path: Path, frame_axis: str | None) -> list[dict[str, Any] | M2Din
     outcomes: list[dict[str, Any] | M2DinoError] = []
     for each in found:
         try:
-            loop = open_loop(each, frame_axis)
+            loop = open_found(each, frame_axis)
         except NoPixelDataError as error:
             # A folder of a scanner holds directories and reports beside its loops: they are not mistakes there.
             if len(found) == 1:

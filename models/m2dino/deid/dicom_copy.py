@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -65,8 +66,8 @@ def copy_dicom(loop: CineLoop, target: Path, options: DeidOptions) -> tuple[bool
     """Write the de-identified copy of a DICOM loop; return whether pixels were masked, and warnings for people.
 
     Where the file does not say that it is free of burnt-in text, all outside its ultrasound regions is made black and
-    the frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, less their comments
-    and the tags of a video.
+    the frames are stored as RGB, run-length encoded. Otherwise the frames are copied as they are, with a warning, less
+    their comments and the tags of a video.
 
     Raises
     ------
@@ -108,7 +109,9 @@ def _keep_steps(data: Dataset, loop: CineLoop) -> None:
 
 def _warnings(says: str, boxes: list[Box], has_regions: bool, options: DeidOptions) -> list[str]:
     if says == "NO" and not boxes:
-        return []
+        # Whoever asked for masking would take the copy for masked; and files are wrong about their text at times.
+        told = "the file says that no text is burnt into its pixels, so they were left as they are"
+        return [f"{told}: look at the copy, or give the box to keep"] if options.mask else []
     if options.box:
         return [TEXT_IN_BOX]
     told = "says that text is burnt into its pixels" if says == "YES" else "does not say whether text is burnt in"
@@ -149,6 +152,10 @@ def _write_masked(file: BinaryIO, data: Dataset, loop: CineLoop, boxes: list[Box
     data.SamplesPerPixel, data.PhotometricInterpretation, data.PlanarConfiguration = 3, "RGB", 0
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 8, 8, 7, 0
     data.NumberOfFrames = len(loop)
+    if loop.pixel_aspect != 1 and "PixelAspectRatio" not in data:
+        # The stream of a video said it, which is not copied.
+        shape = Fraction(loop.pixel_aspect).limit_denominator(255)
+        data.PixelAspectRatio = [shape.denominator, shape.numerator]
     if "ImageType" in data and data.ImageType:
         kind = data.ImageType
         data.ImageType = ["DERIVED", *([] if isinstance(kind, str) else list(kind)[1:])]

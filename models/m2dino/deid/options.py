@@ -26,7 +26,8 @@ class DeidOptions:
     box : tuple of int, or None
         (y_min, x_min, y_max, x_max), original-frame pixels, end exclusive: the only part of every frame to keep.
     mask : bool
-        Make all outside a DICOM file's ultrasound regions black, unless the file says that no text is burnt in.
+        Make all outside a DICOM file's ultrasound regions black, unless the file says that no text is burnt in: then
+        its pixels stay as they are, and a warning says so.
     salt : bytes
         Secret from which new UIDs are made. The same salt gives the same new UIDs, so that copies made at different
         times still belong together; without one, nobody can tell, not even by trying UIDs.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from m2dino.cine import CineLoop, loop_paths, open_loop
+from m2dino.cine import CineLoop, loop_paths, open_found
 from m2dino.deid.masking import check_box
 from m2dino.deid.options import DeidOptions
 from m2dino.errors import M2DinoError, NoPixelDataError, UnsupportedLoopError, UsageError
@@ -98,7 +98,7 @@ def _all_loops(source: Path, into: Path) -> Iterator[Path]:
 
 
 def _copy(path: Path, target: Path, in_folder: bool, options: DeidOptions) -> Deidentified:
-    loop = open_loop(path, options.frame_axis)
+    loop = open_found(path, options.frame_axis)
     try:
         return copy_loop(loop, _free_name(target, loop, copy_suffix(loop, options)) if in_folder else target, options)
     finally:

@@ -95,6 +95,10 @@ def _copy_packets(reading: InputContainer, writing: OutputContainer) -> None:
     copied = writing.add_stream_from_template(pictures)
     copied.metadata.clear()
     writing.metadata.clear()
+    aspect = pictures.sample_aspect_ratio
+    if aspect is not None and aspect != 1:
+        # Where only the container told it, the template has not got it.
+        copied.codec_context.sample_aspect_ratio = aspect
     for packet in reading.demux(pictures):
         if not packet.size:
             continue
@@ -114,6 +118,8 @@ def _encode(loop: CineLoop, target: Path, box: Box) -> None:
     with av.open(f"file:{target}", "w", options=_CLEAN) as writing:
         stream = cast(VideoStream, writing.add_stream(codec, rate=25, options=quality))
         stream.height, stream.width = loop.height, loop.width
+        if loop.pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = Fraction(loop.pixel_aspect).limit_denominator(255)
         # Shared colour needs even sizes.
         even = loop.height % 2 == 0 and loop.width % 2 == 0
         stream.pix_fmt = "yuv420p" if even or codec == "mpeg4" else "yuv444p"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from m2dino.cine import CineLoop, loop_paths, open_loop
+from m2dino.cine import CineLoop, loop_paths, open_found
 from m2dino.cine.frame_axis import FrameAxis
 from m2dino.data.records import Fate
 from m2dino.data.store_reader import StoreReader
@@ -87,7 +87,7 @@ def find_loops(
         for file in files:
             looked_at += 1
             try:
-                loop = open_loop(file, frame_axis)
+                loop = open_found(file, frame_axis)
             except (LoopError, UsageError):
                 if files == [path]:
                     raise
