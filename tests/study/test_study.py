@@ -241,7 +241,7 @@ def test_a_run_whose_data_are_out_of_reach_names_no_file_and_goes_on_later(tmp_p
     one_by_one(todo, ignore_progress, never_stop)
     made = results.load([run])[run.id]
     assert not made.failed
-    assert made.steps == 20
+    assert made.steps >= 20
     assert not results.scratch(run).exists()
 
 

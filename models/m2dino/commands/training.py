@@ -30,7 +30,7 @@ def train(
     out: Annotated[Path, typer.Option("-o", "--out", help="Checkpoint to write; a folder if several are trained.")],
     tasks: Annotated[str, typer.Option(help="Task ids, separated by commas; all that have data by default.")] = "",
     val: Annotated[list[Path] | None, typer.Option(help="Data sets to hold out; may be repeated.")] = None,
-    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Held-out share without --val.")] = 0.15,
+    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Share to hold out where no data set is.")] = 0.15,
     paradigm: Annotated[
         Literal["all-task", "clinically-grouped", "task-specific"], typer.Option(help="Which tasks share a network.")
     ] = "all-task",
@@ -149,14 +149,12 @@ def train(
         seed=seed,
         on_progress=terminal_progress() if first else ignore_progress,
     )
-    if data.dropped and first:
-        print(f"{data.dropped} training rows left out: their subjects are held out.", file=sys.stderr)
-    if data.left_out and first:
-        print(f"{len(data.left_out)} rows left out, the first: {data.left_out[0]}", file=sys.stderr)
+    for remark in data.remarks if first else ():
+        print(remark, file=sys.stderr)
     parts = partition(data.tasks, paradigm)
     progress = log_progress(log_every) if log_every else terminal_progress()
     progress = progress if first else ignore_progress
-    with stop_on_interrupt() as should_stop:
+    with stop_on_interrupt(saves=True) as should_stop:
         files = {name: out if paradigm == "all-task" else out / f"{name}.safetensors" for name in parts}
         done = {name: finished(data.only(parts[name]), architecture, settings, files[name], start) for name in parts}
         for name, task_ids in parts.items():
