@@ -160,3 +160,31 @@ def test_a_val_beside_train_is_held_out_and_told(tmp_path: Path, inside: Run) ->
     assert f"{val.resolve()} is held out" in result.stderr
     report = read_card(out).tasks[TASKS["detection"]]
     assert (report.n_train, report.n_val) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('limits = ["few pictures"]', "limits must be a text"),
+        ("title = 3", "title must be a text"),
+        ('data = "one set"', "data must be a list"),
+        ("data = [1]", "data must be a list"),
+        ('extra = "few"', "extra must be a table"),
+        ("[extra]\nday = 2026-01-01", "extra must be a table"),
+    ],
+)
+def test_a_card_of_other_kinds_than_texts_is_refused_before_the_training(
+    text: str, key: str, root: Path, tmp_path: Path, inside: Run
+) -> None:
+    card, out = tmp_path / "card.toml", tmp_path / "model.safetensors"
+    card.write_text(text)
+    assert_one_sentence(inside("train", root, "-o", out, "--epochs", 0.1, *SMALL, "--card", card), str(card), key)
+    assert not out.exists()
+
+
+def test_what_a_person_says_of_a_model_stands_in_its_card(root: Path, tmp_path: Path, inside: Run) -> None:
+    text, out = tmp_path / "card.toml", tmp_path / "model.safetensors"
+    text.write_text('title = "mine"\ndata = ["a set", "another"]\nlimits = "few"\n[extra]\nwhere = "here"\n')
+    done("train", root, "-o", out, "--tasks", TASKS["detection"], "--epochs", 0.1, *SMALL, "--card", text, run=inside)
+    card = read_card(out)
+    assert (card.title, card.data, card.limits, card.training["where"]) == ("mine", ("a set", "another"), "few", "here")

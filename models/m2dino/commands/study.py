@@ -26,7 +26,7 @@ def study(
     roots: Annotated[list[Path], typer.Argument(help="Labelled data sets in the FM_UIA layout.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report and the result of every run.")],
     val: Annotated[list[Path] | None, typer.Option(help="Data sets to hold out; may be repeated.")] = None,
-    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Share to hold out where no data set is.")] = 0.15,
+    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Held-out share without a val.")] = 0.15,
     tasks: Annotated[str, typer.Option(help="Task ids, with commas; all that have data by default.")] = "",
     paradigms: Annotated[
         str, typer.Option(help="Ways of pooling, with commas.", rich_help_panel=WHAT)
