@@ -126,7 +126,7 @@ def test_a_seed_that_a_failed_run_leaves_out_is_left_out_of_every_mean() -> None
     key = ("segmentation", "all-task", 1.0, "task-specific")
     (mean,) = [one for one in summary.types if (one.type, one.paradigm, one.scale, one.against) == key]
     assert abs(mean.points) < 2
-    assert mean.by_seeds[1] < 10
+    assert mean.by_seeds[1] < 30
     moved = re.search(r"moves by ([+-]\d+\.\d) points", more_data(summary))
     assert moved is not None
     assert abs(float(moved.group(1))) < 2
