@@ -212,7 +212,8 @@ def _result(cell: Cell | None, task: str, done: Mapping[str, Result]) -> Result 
 
 def common_seeds(lines: Sequence[Line]) -> list[int]:
     """Return the seeds that all lines have: a run that failed takes its seed out of a mean over lines."""
-    return sorted(set.intersection(*(set(line.of_seeds) for line in lines))) if lines else []
+    seeds = [set(line.of_seeds) for line in lines]
+    return sorted(seeds[0].intersection(*seeds[1:])) if seeds else []
 
 
 def _type_means(lines: list[Line]) -> list[TypeMean]:
