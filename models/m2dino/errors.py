@@ -162,6 +162,10 @@ class DeviceError(M2DinoError):
     """The asked-for device is not there."""
 
 
+class MemoryFullError(M2DinoError):
+    """The memory, of the device or of the computer, does not even hold one frame at a time."""
+
+
 class ExportError(M2DinoError):
     """Annotations cannot be written in the form that was asked for."""
 

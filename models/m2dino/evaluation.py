@@ -180,7 +180,7 @@ def score_rows(
 
 
 def _score(task: Task, row: Row, fetch: Fetch, pixel_mm: float | None) -> ImageFigures:
-    return image_figures(task, Case(fetch(), label_value(row), row.group, pixel_mm))
+    return image_figures(task, Case(fetch(), label_value(row), row.whose, pixel_mm))
 
 
 def pixel_sizes(rows: Sequence[Row]) -> dict[Path, float]:

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from m2dino.cine.loop import CineLoop, Frame
 from m2dino.data.cropping import Crop, Region
 from m2dino.data.letterbox import Letterbox
 from m2dino.device import choose_device, device_text, has_bfloat16, out_of_memory
-from m2dino.errors import FrameDecodeError, UntrainedTaskError, UsageError
+from m2dino.errors import FrameDecodeError, MemoryFullError, UntrainedTaskError, UsageError
 from m2dino.network.backbone import Prefix
 from m2dino.network.card import ModelCard, bundled_checkpoint
 from m2dino.network.checkpoint import load_checkpoint
@@ -30,6 +31,10 @@ from m2dino.temperature import tempered
 from m2dino.values import Prediction
 
 OnBadFrame = Callable[[int, FrameDecodeError], None]
+_Looked = tuple[int, Output, SegmentationOutput | None, Insight | None]
+"""A frame's index, what the network answers, the ellipse beside it, and what it shows of itself."""
+_Seen = TypeVar("_Seen")
+_Made = TypeVar("_Made")
 PREFIX_CACHE_BYTES = 256 * 2**20
 
 
@@ -206,15 +211,14 @@ class Model:
         """Predict a task for frames (H, W, 3) uint8 RGB, of equal or different sizes, as one batch.
 
         In halves where the memory does not hold it.
+
+        Raises
+        ------
+        MemoryFullError
+            It does not even hold one frame.
         """
-        try:
-            return self._predict_frames(frames, self.task(task))
-        except RuntimeError as error:
-            if len(frames) == 1 or not out_of_memory(error):
-                raise
-        # Outside the handler, which would keep the tensors of the failed batch alive.
-        half = len(frames) // 2
-        return [*self.predict_frames(frames[:half], task), *self.predict_frames(frames[half:], task)]
+        known = self.task(task)
+        return _halved(lambda part: self._predict_frames(part, known), frames)
 
     def _predict_frames(self, frames: Sequence[Frame], known: Task) -> list[Reading]:
         boxes = [Letterbox(frame.shape[0], frame.shape[1], self.size) for frame in frames]
@@ -224,6 +228,29 @@ class Model:
             read_output(output, box, known.outline, ellipse)
             for output, box, ellipse in zip(outputs, boxes, ellipses, strict=True)
         ]
+
+
+def _halved(make: Callable[[Sequence[_Seen]], list[_Made]], seen: Sequence[_Seen]) -> list[_Made]:
+    """Return what `make` makes of what is seen, one of each, in halves where the memory does not hold it together.
+
+    Raises
+    ------
+    MemoryFullError
+        It does not even hold one.
+    """
+    try:
+        return make(seen)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        if len(seen) <= 1:
+            raise MemoryFullError(
+                "There is not enough memory for even one frame at a time; close other programs, or predict on the CPU "
+                "(--device cpu)."
+            ) from error
+    # Outside the handler, which would keep the tensors of the failed batch alive.
+    half = len(seen) // 2
+    return [*_halved(make, seen[:half]), *_halved(make, seen[half:])]
 
 
 def load_model(name_or_path: str | Path = "tiny", device: str = "auto") -> Model:
@@ -301,6 +328,8 @@ def predict(
         The model was never trained on the task.
     UsageError
         A frame lies outside the loop, or the region outside the frame.
+    MemoryFullError
+        The memory does not even hold one frame.
     FrameDecodeError
         A frame is damaged, and `on_bad_frame` is not given.
     """
@@ -343,22 +372,24 @@ def _predict(
                 bad.append((index, error))
         return good, images, bad
 
-    def finish(
-        indices: list[int], outputs: list[Output], ellipses: list[SegmentationOutput] | list[None]
-    ) -> list[Prediction]:
-        readings = [
-            read_output(output, box, task.outline, ellipse) for output, ellipse in zip(outputs, ellipses, strict=True)
-        ]
-        return [
-            Prediction(
-                index,
-                task_id,
-                reading.value if crop is None else crop.value_out(reading.value),
-                reading.confidence,
-                model.id,
-            )
-            for index, reading in zip(indices, readings, strict=True)
-        ]
+    def look(seen: Sequence[tuple[int, Tensor]]) -> list[_Looked]:
+        indices, batch = [index for index, _ in seen], torch.stack([image for _, image in seen])
+        keys = [(loop.identity, index, crop and crop.region) for index in indices]
+        insights: Sequence[Insight | None] = [None] * len(indices)
+        if on_insight is None:
+            outputs = model.outputs(batch, task_id, keys)
+        else:
+            outputs, insights = model.watched(batch, task_id, keys, indices)
+        ellipses: Sequence[SegmentationOutput | None] = model.ellipses(batch, task, keys)
+        return list(zip(indices, outputs, ellipses, insights, strict=True))
+
+    def finish(looked: Sequence[_Looked]) -> list[Prediction]:
+        found = []
+        for index, output, ellipse, _ in looked:
+            reading = read_output(output, box, task.outline, ellipse)
+            value = reading.value if crop is None else crop.value_out(reading.value)
+            found.append(Prediction(index, task_id, value, reading.confidence, model.id))
+        return found
 
     groups = [wanted[i : i + batch_size] for i in range(0, len(wanted), batch_size)]
     start, done = time.monotonic(), 0
@@ -377,15 +408,11 @@ def _predict(
                 if number + 2 < len(groups):
                     ahead.append(decoder.submit(prepare, groups[number + 2]))
                 if good:
-                    batch, keys = torch.stack(images), [(loop.identity, index, crop and crop.region) for index in good]
-                    if on_insight is None:
-                        outputs = model.outputs(batch, task_id, keys)
-                    else:
-                        outputs, insights = model.watched(batch, task_id, keys, good)
-                        for insight in insights:
+                    looked = _halved(look, list(zip(good, images, strict=True)))
+                    for _, _, _, insight in looked:
+                        if on_insight is not None and insight is not None:
                             on_insight(insight)
-                    ellipses = model.ellipses(batch, task, keys)
-                    behind.append(reader.submit(finish, good, outputs, ellipses))
+                    behind.append(reader.submit(finish, looked))
                 done += len(group)
                 left = (time.monotonic() - start) / done * (len(wanted) - done)
                 # One step may stay behind, so that its enlarging overlaps the next step of the network.

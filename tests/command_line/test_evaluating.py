@@ -194,6 +194,27 @@ def test_one_folder_of_predictions_is_not_scored_against_two_data_sets(
     assert_one_sentence(inside("evaluate", tmp_path / "both", "--predictions", written), *said)
 
 
+def test_the_same_path_in_two_data_sets_is_two_images(checkpoint: Path, tmp_path: Path, inside: Run) -> None:
+    """Where no column tells the subject; where one does, a subject may well be in both."""
+    boxes, points = TASKS["detection"], TASKS["regression"]
+    for part in ("train", "val"):
+        table = make_root(tmp_path / "both" / part, images=4) / "csv_files" / "detection.csv"
+        write_table(table, [{name: row[name] for name in row if name != "subject_id"} for row in read_table(table)])
+    listing = tmp_path / "images.csv"
+    words = ("evaluate", tmp_path / "both", "--checkpoint", checkpoint, "--device", "cpu", "--per-image", listing)
+    result = inside(*words, "--tasks", f"{boxes},{points}", "--json")
+    assert result.returncode == 0
+    assert "8 rows of train, 8 rows of val" in result.stderr
+    counts = json.loads(result.stdout)["counts"]
+    assert (counts[boxes]["images"], counts[boxes]["subjects"]) == (8, 8)
+    assert (counts[points]["images"], counts[points]["subjects"]) == (8, 2)
+    with listing.open(encoding="utf-8", newline="") as stream:
+        lines = [line for line in csv.DictReader(stream) if line["task_id"] == boxes]
+    assert [line["root"] for line in lines] == ["train"] * 4 + ["val"] * 4
+    assert len({line["group"] for line in lines}) == 8
+    assert str(tmp_path) not in listing.read_text(encoding="utf-8")
+
+
 def test_a_file_of_own_tasks_names_the_lengths(root: Path, out: Path, tmp_path: Path, inside: Run) -> None:
     """As the checkpoint that the predictions came from may do: a table knows points by number only."""
     own = Path(shutil.copytree(root, tmp_path / "own"))

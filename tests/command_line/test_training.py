@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from tests.command_line.conftest import ENVIRONMENT, assert_one_sentence, done
 from tests.in_process import Run
-from tests.synthetic import TASKS
+from tests.synthetic import TASKS, make_root
 
 SMALL = ("--image-size", 64, "--experts", 2, "--batch-size", 4, "--workers", 0, "--device", "cpu")
 
@@ -148,3 +148,43 @@ def test_one_task_goes_where_it_is_told(paradigm: str, root: Path, tmp_path: Pat
     done(*words, "-o", tmp_path / "out", run=inside)
     file = tmp_path / "out" if paradigm == "all-task" else tmp_path / "out" / f"{TASKS['detection']}.safetensors"
     assert set(read_card(file).tasks) == {TASKS["detection"]}
+
+
+def test_a_val_beside_train_is_held_out_and_told(tmp_path: Path, inside: Run) -> None:
+    """The folder of the challenge holds both: most of its val would be learnt from otherwise."""
+    make_root(tmp_path / "data" / "train", images=16)
+    val, out = make_root(tmp_path / "data" / "val", images=8), tmp_path / "model.safetensors"
+    words = ("train", tmp_path / "data", "--tasks", TASKS["detection"], "--epochs", 0.1, *SMALL, "-o", out)
+    result = inside(*words)
+    assert result.returncode == 0, result.stderr
+    assert f"{val.resolve()} is held out" in result.stderr
+    report = read_card(out).tasks[TASKS["detection"]]
+    assert (report.n_train, report.n_val) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('limits = ["few pictures"]', "limits must be a text"),
+        ("title = 3", "title must be a text"),
+        ('data = "one set"', "data must be a list"),
+        ("data = [1]", "data must be a list"),
+        ('extra = "few"', "extra must be a table"),
+        ("[extra]\nday = 2026-01-01", "extra must be a table"),
+    ],
+)
+def test_a_card_of_other_kinds_than_texts_is_refused_before_the_training(
+    text: str, key: str, root: Path, tmp_path: Path, inside: Run
+) -> None:
+    card, out = tmp_path / "card.toml", tmp_path / "model.safetensors"
+    card.write_text(text)
+    assert_one_sentence(inside("train", root, "-o", out, "--epochs", 0.1, *SMALL, "--card", card), str(card), key)
+    assert not out.exists()
+
+
+def test_what_a_person_says_of_a_model_stands_in_its_card(root: Path, tmp_path: Path, inside: Run) -> None:
+    text, out = tmp_path / "card.toml", tmp_path / "model.safetensors"
+    text.write_text('title = "mine"\ndata = ["a set", "another"]\nlimits = "few"\n[extra]\nwhere = "here"\n')
+    done("train", root, "-o", out, "--tasks", TASKS["detection"], "--epochs", 0.1, *SMALL, "--card", text, run=inside)
+    card = read_card(out)
+    assert (card.title, card.data, card.limits, card.training["where"]) == ("mine", ("a set", "another"), "few", "here")

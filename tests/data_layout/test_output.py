@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from m2dino.data.fmuia import read_root
-from m2dino.data.fmuia_output import OutputReader, OutputWriter, check_apart
+from m2dino.data.fmuia_output import OutputReader, OutputWriter, check_apart, mask_file
 from m2dino.data.own_tasks import tasks_of
 from m2dino.data.row_values import label_value
 from m2dino.errors import DatasetError, M2DinoError, MissingFileError, UsageError
@@ -117,3 +117,46 @@ def test_two_data_sets_never_write_to_the_same_place(dataset: Path, tmp_path: Pa
         check_apart([*rows[:3], *others[2:]])
     for row in (rows[2], others[2]):
         assert f"{row.csv}, line {row.line}" in str(caught.value)
+
+
+def test_a_folder_holds_the_predictions_of_the_last_run_alone(dataset: Path, tmp_path: Path) -> None:
+    """Else an evaluation would score a mix of two models."""
+    rows, out = read_root(dataset), tmp_path / "out"
+    with OutputWriter(out, rows) as writer:
+        for row in rows:
+            writer.add(row, label_value(row))
+    (out / "notes.txt").write_text("of a person")
+    masks = [row for row in rows if row.type == "segmentation"]
+    for _ in range(2):
+        with OutputWriter(out, rows) as writer:
+            for row in masks[:2]:
+                writer.add(row, label_value(row))
+        there = sorted(path for path in out.rglob("*") if path.is_file())
+        assert there == sorted([*(mask_file(out, row) for row in masks[:2]), out / "notes.txt"])
+    reader = OutputReader(out)
+    assert [reader.value(row) is not None for row in rows] == [row in masks[:2] for row in rows]
+
+
+def test_what_a_run_that_breaks_finds_stays(dataset: Path, tmp_path: Path) -> None:
+    rows, out = read_root(dataset), tmp_path / "out"
+    with OutputWriter(out, rows) as writer:
+        for row in rows:
+            writer.add(row, label_value(row))
+    before = sorted(out.rglob("*"))
+
+    def broken() -> None:
+        with OutputWriter(out, rows):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+    assert sorted(out.rglob("*")) == before
+
+
+def test_labels_are_never_taken_for_predictions_of_an_earlier_run(dataset: Path) -> None:
+    """Whoever names the data's own folder for the output does not lose what is labelled there."""
+    rows = read_root(dataset)
+    before = sorted(dataset.rglob("*"))
+    with OutputWriter(dataset, rows):
+        pass
+    assert sorted(dataset.rglob("*")) == before

@@ -107,6 +107,14 @@ def test_what_is_no_checkpoint_is_refused_by_name(kind: str, path: Path, tmp_pat
     assert len(message) < 600
 
 
+@pytest.mark.parametrize("name", ["title", "licence", "limits"])
+def test_a_card_whose_texts_are_none_is_refused_when_it_is_read(name: str, path: Path, tmp_path: Path) -> None:
+    """Not minutes later, by a fine-tune that adds to them."""
+    wrong = tampered(path, tmp_path / "odd.safetensors", card=changed_card(path, **{name: ["small"]}))
+    with pytest.raises(NotACheckpointError, match=f"{name} is no text"):
+        read_card(wrong)
+
+
 def test_weights_of_a_pyramid_are_told_from_those_without(path: Path, tmp_path: Path) -> None:
     architecture = read_card(path).architecture
     assert architecture.pyramid

@@ -12,7 +12,15 @@ import torch
 from m2dino.cine import open_loop
 from m2dino.cine.loop import CineLoop
 from m2dino.data.letterbox import Letterbox
-from m2dino.errors import DeviceError, FrameDecodeError, NotACheckpointError, UntrainedTaskError, UsageError
+from m2dino.errors import (
+    DeviceError,
+    FrameDecodeError,
+    MemoryFullError,
+    NotACheckpointError,
+    UntrainedTaskError,
+    UsageError,
+)
+from m2dino.network.backbone import Prefix
 from m2dino.network.heads import ClassificationOutput, DetectionOutput, RegressionOutput, SegmentationOutput
 from m2dino.network.readout import read_output
 from m2dino.predictor import Model, PrefixCache, load_model, predict
@@ -161,6 +169,45 @@ def test_a_damaged_frame_is_an_error_or_is_left_out_and_named(folder: Path, mode
     )
     assert [prediction.frame for prediction in found] == [0, 1, 2, 3, 5, 6, 7, 8]
     assert bad == [4]
+
+
+def hold_at_most(model: Model, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand for a device that is nearly full: it holds so many frames at a time."""
+    prefix = model.net.prefix
+
+    def held(images: torch.Tensor) -> Prefix:
+        if len(images) > count:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return prefix(images)
+
+    monkeypatch.setattr(model.net, "prefix", held)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_frames_that_do_not_fit_together_are_predicted_in_parts(
+    count: int, loop: CineLoop, model: Model, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, insights = TASKS["regression"], list[int]()
+    expected = list(predict(loop, task, load_model(checkpoint, "cpu")))
+    hold_at_most(model, count, monkeypatch)
+    found = list(predict(loop, task, model, on_insight=lambda insight: insights.append(insight.frame)))
+    assert [prediction.frame for prediction in found] == insights == list(range(FRAMES))
+    together = [reading.value for reading in model.predict_frames([loop[index] for index in range(FRAMES)], task)]
+    for value in ([prediction.value for prediction in found], together):
+        for one, other in zip(value, expected, strict=True):
+            assert isinstance(one, Keypoints)
+            assert isinstance(other.value, Keypoints)
+            np.testing.assert_allclose(one.points, other.value.points, atol=0.3)
+
+
+def test_a_memory_that_does_not_hold_one_frame_is_a_sentence(
+    loop: CineLoop, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold_at_most(model, 0, monkeypatch)
+    with pytest.raises(MemoryFullError, match="not enough memory for even one frame at a time"):
+        list(predict(loop, TASKS["segmentation"], model))
+    with pytest.raises(MemoryFullError, match="close other programs"):
+        model.predict_frames([loop[0], loop[1]], TASKS["segmentation"])
 
 
 def test_a_model_that_is_none_is_refused(tmp_path: Path, checkpoint: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from m2dino.network.config import preset
 from m2dino.study.changes import change
+from m2dino.study.claims import more_data
 from m2dino.study.plan import Options, Plan, Run, make_plan
 from m2dino.study.reading import reading
 from m2dino.study.report import to_html
@@ -105,3 +107,26 @@ def test_points_are_hundredths_or_percent(metric: str) -> None:
     assert told is not None
     assert told.points == pytest.approx(10 if metric == "DSC" else -25)
     assert math.isnan(told.by_seeds[0])
+
+
+def test_a_seed_that_a_failed_run_leaves_out_is_left_out_of_every_mean() -> None:
+    """Only the first seed gains, and only of the whole data: without it nothing is left to tell."""
+    plan = plan_of()
+
+    def lucky(run: Run, task: str) -> float:
+        return 0.8 if run.seed == 0 and run.scale == 1.0 and len(run.tasks) == len(TASK_IDS) else 0.5
+
+    there = results(plan, lucky)
+    (lost,) = [run for run in plan.runs if tuple(run.tasks) == ("breast_lesion",) and (run.scale, run.seed) == (1.0, 0)]
+    there[lost.id] = Result(lost.id, failed="The loss was not a number.")
+    summary = summarise(plan, there)
+    whole = [line for line in summary.pooling if (line.paradigm, line.scale) == ("all-task", 1.0)]
+    assert {line.task: line.of_seeds for line in whole}["breast_lesion"] == (1, 2)
+    assert {line.task: line.of_seeds for line in whole}["carotid_artery"] == (0, 1, 2)
+    key = ("segmentation", "all-task", 1.0, "task-specific")
+    (mean,) = [one for one in summary.types if (one.type, one.paradigm, one.scale, one.against) == key]
+    assert abs(mean.points) < 2
+    assert mean.by_seeds[1] < 30
+    moved = re.search(r"moves by ([+-]\d+\.\d) points", more_data(summary))
+    assert moved is not None
+    assert abs(float(moved.group(1))) < 2

@@ -8,25 +8,30 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
 import timm
-from m2dino.errors import MissingExtraError, StudyError
-from m2dino.progress import OnProgress, ShouldStop
-from m2dino.study import cluster
+from m2dino.errors import MissingExtraError, StudyError, TrainingError
+from m2dino.progress import OnProgress, ShouldStop, ignore_progress, never_stop
+from m2dino.study import cluster, execute
 from m2dino.study.cluster import Workers
 from m2dino.study.conduct import conduct
-from m2dino.study.data import StudyData
+from m2dino.study.data import StudyData, study_data
 from m2dino.study.execute import How
-from m2dino.study.plan import Options, make_plan
+from m2dino.study.plan import Options, Run, make_plan
 from m2dino.study.results import Result, Results
 from m2dino.study.summary import Summary
 from m2dino.study.work import Todo, one_by_one, unfinished
+from m2dino.tasks import builtin_tasks
+from m2dino.training.data import gather
 from m2dino.training.run import Start
+from m2dino.training.state import resume_path
 from safetensors.torch import save_file
 
-from tests.synthetic import SMALL
+from tests.study.conftest import TASK_IDS
+from tests.synthetic import SMALL, make_root
 
 HOW = How(Start(), "cpu", 0)
 OPTIONS = Options(scales=(1.0,), seeds=2, steps=2, batch_size=2, arms=("soft-2", "dense-2"))
@@ -208,3 +213,65 @@ def test_relative_paths_hold_for_workers_of_another_folder(
     assert summary.missing == RUNS - 1
     assert (mine / "out" / "report.html").is_file()
     assert not list(theirs.iterdir())
+
+
+def one_run(data: StudyData, steps: int = 2) -> Run:
+    return make_plan(data.tasks, SMALL, replace(OPTIONS, steps=steps), data.signature).runs[0]
+
+
+def test_a_run_whose_data_are_out_of_reach_names_no_file_and_goes_on_later(tmp_path: Path) -> None:
+    root = make_root(tmp_path / "root", images=20)
+    data = study_data(gather([root], builtin_tasks(), task_ids=TASK_IDS, val_fraction=0.4, seed=7))
+    run, results, told = one_run(data, steps=20), Results(tmp_path / "out"), list[str]()
+    todo = Todo([run], data, HOW, results, told.append)
+    asked = count()
+    one_by_one(todo, ignore_progress, lambda: next(asked) > 8)
+    state = resume_path(results.scratch(run) / "network.safetensors")
+    before = state.read_bytes()
+    images = root / "Data" / "images"
+    away = images.rename(root / "Data" / "away")
+    one_by_one(todo, ignore_progress, never_stop)
+    failed = results.load([run])[run.id].failed
+    assert "image" in failed
+    assert str(tmp_path) not in results.path(run).read_text()
+    (said,) = told
+    assert str(images.resolve()) in said
+    assert state.read_bytes() == before
+    away.rename(images)
+    one_by_one(todo, ignore_progress, never_stop)
+    made = results.load([run])[run.id]
+    assert not made.failed
+    assert made.steps >= 20
+    assert not results.scratch(run).exists()
+
+
+def test_a_training_that_fails_leaves_nothing_to_go_on_from(
+    data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*words: object, **more: object) -> None:
+        raise TrainingError("The loss was not a number.")
+
+    monkeypatch.setattr(execute.training, "run", fails)
+    run, results = one_run(data), Results(tmp_path / "out")
+    results.scratch(run).mkdir(parents=True)
+    one_by_one(Todo([run], data, HOW, results), ignore_progress, never_stop)
+    assert results.load([run])[run.id].failed == "The loss was not a number."
+    assert not results.scratch(run).exists()
+
+
+def test_a_worker_that_fails_is_told_without_a_path(
+    data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import LocalCluster
+
+    def fails(*words: object) -> None:
+        raise OSError(f"{tmp_path}: not mounted here")
+
+    monkeypatch.setattr(cluster, "remote", fails)
+    run, results, told = one_run(data), Results(tmp_path / "out"), list[str]()
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as local:
+        labour = Workers(local.scheduler_address)
+        labour(Todo([run], data, HOW, results, told.append), ignore_progress, never_stop)
+    assert "OSError" in results.load([run])[run.id].failed
+    assert str(tmp_path) not in results.path(run).read_text()
+    assert str(tmp_path) in told[0]

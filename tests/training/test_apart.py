@@ -22,7 +22,7 @@ from m2dino.errors import TooLittleDataError
 from m2dino.network.card import ModelCard, read_card
 from m2dino.tasks import builtin_tasks
 from m2dino.training.corrections import corrections
-from m2dino.training.data import read_rows
+from m2dino.training.data import gather, read_rows
 from m2dino.training.estimate import estimate
 from m2dino.training.replay import Replay, gather_replay
 from m2dino.training.replay_folders import divided, known_tasks
@@ -217,6 +217,33 @@ def test_a_task_that_val_says_nothing_of_is_measured_all_the_same(card: ModelCar
         assert not {row.group for row in found.val} & {row.group for row in found.train}
     shutil.rmtree(tmp_path / "data" / "train")
     assert all(divided([tmp_path / "data"], known_tasks(card)).counts(LUMEN)), "alone it is a folder like any other"
+
+
+def test_a_training_on_the_folder_above_train_and_val_trains_on_nothing_of_val(tmp_path: Path) -> None:
+    train, val = (make_root(tmp_path / "data" / name, count) for name, count in (("train", 40), ("val", 8)))
+    (val / "csv_files" / "detection.csv").unlink()
+    for roots in ([tmp_path / "data"], [train, val], [val, train]):
+        found = gather(roots, builtin_tasks())
+        assert found.set_apart == (val.resolve(),)
+        assert {row.root for row in found.val if row.task_id != BOX} == {val.resolve()}
+        assert found.counts(LUMEN)[1] == 8
+        assert all(found.counts(BOX)), "of what val says nothing of, a share is held out"
+        assert not {row.group for row in found.val} & {row.group for row in found.train}
+        assert len(found.train) + len(found.val) + found.dropped == 4 * 40 + 3 * 8
+    assert [str(val.resolve()) in remark for remark in found.remarks] == [True, False]
+    one = gather([tmp_path / "data"], builtin_tasks(), task_ids=[LUMEN])
+    assert {row.root for row in one.val} == {val.resolve()}
+
+
+def test_what_is_named_to_be_held_out_is_all_that_is(tmp_path: Path) -> None:
+    """By --val, and where a folder named val has no train beside it among the data sets given."""
+    counts = {"train": 12, "val": 12, "other": 4}
+    train, val, other = (make_root(tmp_path / "data" / name, count) for name, count in counts.items())
+    named = gather([train, val], builtin_tasks(), val_roots=[other], task_ids=[LUMEN])
+    alone = gather([val], builtin_tasks(), task_ids=[LUMEN])
+    assert named.set_apart == alone.set_apart == ()
+    assert {row.root for row in named.val} == {other.resolve()}
+    assert all(alone.counts(LUMEN))
 
 
 def test_what_the_store_holds_out_of_a_folder_is_what_other_tasks_are_measured_on(

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from m2dino.data.records import Record
 from m2dino.data.store import Store
 from m2dino.errors import TooLittleDataError, TrainingError
 from m2dino.lineage import record_trained
 from m2dino.network.card import read_card
-from m2dino.network.checkpoint import load_checkpoint
+from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
 from m2dino.network.heads import Output
 from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
-from m2dino.tasks import Label, Task
+from m2dino.tasks import Label, Task, builtin_tasks
+from m2dino.training import finetune as finetuning
+from m2dino.training import isolated
 from m2dino.training.corrections import corrections
 from m2dino.training.finetune import FinetuneProgress, FinetuneResult, FinetuneSettings, finetune
+from m2dino.values import Keypoints
 
 from tests.synthetic import SIZE, TASKS, make_store, picture
 
@@ -103,6 +109,52 @@ def test_it_learns_from_a_few_corrections(base: Path, tmp_path: Path) -> None:
     before, after = (scores[TASKS["segmentation"]]["DSC"].value for scores in (result.before, result.after))
     assert (result.train, result.heldout, result.loops) == (10, 5, 3)
     assert after > max(0.8, before + 0.1), (before, after)
+
+
+def test_where_the_held_out_frames_tell_nothing_all_that_was_learnt_is_kept(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No point of them is visible: a shorter way from the base is no better then, only less learnt."""
+    task = builtin_tasks()[TASKS["regression"]]
+    with Store.open(tmp_path / "store", create=True) as store:
+        for index in range(6):
+            frame, labels = picture(index)
+            value = labels["regression"] if index < 4 else Keypoints(np.full((2, 2), np.nan))
+            store.save(Record("0" * 32, index, task.id, "edited", value), frame, task)
+        held = [record.value for record in corrections(store, task.id).heldout]
+        assert all(isinstance(value, Keypoints) and np.isnan(value.points).all() for value in held)
+    files = {name: tmp_path / f"{name}.safetensors" for name in ("usual", "whole")}
+    for name, file in files.items():
+        if name == "whole":
+            monkeypatch.setattr(isolated, "PATHS", ())
+        assert tuned(base, tmp_path / "store", task.id, file).heldout == 2
+    usual, whole = (load_checkpoint(file)[0].state_dict() for file in files.values())
+    assert all(torch.equal(value, whole[key]) for key, value in usual.items())
+    assert task.id in changed(answers(base), answers(files["usual"]))
+
+
+def test_the_temperature_is_fitted_anew_where_enough_frames_are_held_out(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the base was fitted to another network; with few frames to tell, it is all that is known."""
+    task_id, warm = TASKS["segmentation"], tmp_path / "warm.safetensors"
+    net, card = load_checkpoint(base)
+    reports = {name: replace(report, temperature=7.0) for name, report in card.tasks.items()}
+    save_checkpoint(net, replace(card, tasks=reports), warm)
+    few, many = make_store(tmp_path / "few"), make_store(tmp_path / "many", loops=3, frames=12)
+    assert tuned(warm, few, task_id, tmp_path / "known.safetensors").card.tasks[task_id].temperature == 7
+    own = make_store(tmp_path / "own", task=OWN)
+    assert tuned(warm, own, OWN.id, tmp_path / "new.safetensors").card.tasks[OWN.id].temperature == 1
+    files = [tmp_path / "fitted.safetensors", tmp_path / "kept.safetensors"]
+    for file in files:
+        assert tuned(warm, many, task_id, file).heldout >= 10
+        monkeypatch.setattr(finetuning, "LEAST_IMAGES", 1000)
+    fitted, kept = (read_card(file).tasks for file in files)
+    assert fitted[task_id].temperature != 7
+    assert kept[task_id].temperature == 7
+    assert {fitted[name].temperature for name in fitted if name != task_id} == {7.0}
+    one, other = (load_checkpoint(file)[0].state_dict() for file in files)
+    assert all(torch.equal(value, other[key]) for key, value in one.items()), "it changes no parameter"
 
 
 @pytest.mark.parametrize("frames", [1, 3])

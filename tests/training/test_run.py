@@ -200,6 +200,20 @@ def test_a_state_of_other_settings_or_data_is_refused_until_told(
     assert (result.steps, result.stopped) == (1, False)
 
 
+def test_names_with_a_dot_in_them_keep_their_runs_apart(
+    data: TrainingData, small: Architecture, tmp_path: Path
+) -> None:
+    outs = [tmp_path / name for name in ("exp-0.25", "exp-0.5", "model.safetensors")]
+    for seed, out in enumerate(outs[:2]):
+        wanted = replace(SETTINGS, seed=seed)
+        result = run(data, small, wanted, out, device="cpu", workers=0, should_stop=after(2))[1]
+        assert (result.steps, result.stopped) == (2, True)
+    for seed, out in enumerate(outs[:2]):
+        about = read_about(resume_path(out))
+        assert (about["step"], about["settings"]["seed"]) == (2, seed)
+    assert [run_folder(out).name for out in outs] == ["exp-0.25.run", "exp-0.5.run", "model.run"]
+
+
 def test_a_damaged_state_is_named(data: TrainingData, small: Architecture, tmp_path: Path) -> None:
     out = tmp_path / "model.safetensors"
     run(data, small, SETTINGS, out, device="cpu", workers=0, should_stop=after(1))

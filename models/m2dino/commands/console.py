@@ -43,9 +43,16 @@ def log_progress(every_s: float) -> OnProgress:
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[ShouldStop]:
-    """Turn the first Ctrl+C or SIGTERM into a request to stop and save; the second one interrupts at once."""
+def stop_on_interrupt(*, saves: bool = False) -> Iterator[ShouldStop]:
+    """Turn the first Ctrl+C or SIGTERM into a request to stop in order; the second one interrupts at once.
+
+    Parameters
+    ----------
+    saves : bool
+        Whether what is stopped keeps its state, to go on or to be used: then the person is told so.
+    """
     asked = False
+    told = "stopping; the state is being saved" if saves else "stopping"
 
     def ask(signum: int, frame: FrameType | None) -> None:
         nonlocal asked
@@ -54,7 +61,7 @@ def stop_on_interrupt() -> Iterator[ShouldStop]:
         asked = True
         # Past Python's own buffer: a handler that interrupts a print in the middle may not print itself.
         with suppress(OSError):
-            os.write(2, b"\nm2dino: stopping; the state is being saved (once more to quit at once).\n")
+            os.write(2, f"\nm2dino: {told} (once more to quit at once).\n".encode())
 
     before = {name: signal.signal(name, ask) for name in (signal.SIGINT, signal.SIGTERM)}
     try:

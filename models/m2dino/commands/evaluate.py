@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,7 +55,8 @@ def evaluate(
         raise UsageError(f"--per-image {per_image}: that is a folder; name a file.")
     if sheet is not None and sheet.is_file():
         raise UsageError(f"--sheet {sheet}: that is a file; name a folder.")
-    all_rows = [row for path in find_roots(root) for row in read_root(path)]
+    roots = find_roots(root)
+    all_rows = [row for path in roots for row in read_root(path)]
     rows = _chosen(root, all_rows, [part.strip() for part in tasks.split(",") if part.strip()], limit)
     notes = _repetitions(rows)
     reader: OutputReader | None = None
@@ -79,11 +81,13 @@ def evaluate(
                 raise UsageError(f"{root}: the checkpoint {model.id} knows none of its tasks.")
             known = tasks_of(rows, load_tasks(task_file or ()).extended(model.tasks.values()))
             source = model_source(model, should_stop)
+        notes += _of_roots(root, roots, rows)
+        asked = len({row.task_id for row in rows})
         scores = score_rows(
             source, rows, known, scales=pixel_sizes(all_rows), on_progress=terminal_progress(), should_stop=should_stop
         )
         if should_stop():
-            notes.append("stopped; tasks that were not finished are left out.")
+            notes.append(f"stopped after {len(scores)} of {asked} tasks; those that were not finished are left out.")
         if reader is not None and reader.inside_out:
             notes.append(f"{predictions}: {reader.inside_out} boxes end before they start; they count as missed.")
         empty = [task_id for task_id, each in scores.items() if not each.counts["scored"]]
@@ -102,6 +106,8 @@ def evaluate(
             for task_id, each in scores.items():
                 own = [row for row in rows if row.task_id == task_id]
                 _write(sheet / f"{task_id}.png", contact_sheet(each, own, source))
+        if should_stop():
+            raise typer.Exit(130)
 
 
 def _chosen(root: Path, rows: Sequence[Row], tasks: Sequence[str], limit: int) -> list[Row]:
@@ -116,6 +122,15 @@ def _chosen(root: Path, rows: Sequence[Row], tasks: Sequence[str], limit: int) -
         count = min(limit or len(own), len(own))
         chosen += [own[i * len(own) // count] for i in range(count)]
     return chosen
+
+
+def _of_roots(folder: Path, roots: Sequence[Path], rows: Sequence[Row]) -> list[str]:
+    """Say how many rows are of which data set, where a folder holds several: they are scored together."""
+    if len(roots) < 2:
+        return []
+    counts = Counter(row.root for row in rows)
+    told = ", ".join(f"{counts[root.resolve()]} rows of {root.name}" for root in roots)
+    return [f"{folder} holds several data sets, which are scored together: {told}."]
 
 
 def _repetitions(rows: Sequence[Row]) -> list[str]:

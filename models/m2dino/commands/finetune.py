@@ -85,7 +85,7 @@ def finetune(
         _for_a_window(run, out)
         return
     progress = terminal_progress()
-    with stop_on_interrupt() as should_stop:
+    with stop_on_interrupt(saves=True) as should_stop:
         result, told = run(
             on_start=lambda data: None,
             on_back=lambda back: print(back.text()),

@@ -105,23 +105,27 @@ def predict(
         for path in paths:
             for loop in open_loops(path, frame_axis or None):
                 seen = region_of(region, loop)
+                wanted = frame_range(frames, len(loop))
                 predictions = predict_loop(
                     loop,
                     known,
                     model,
-                    frames=frame_range(frames, len(loop)),
+                    frames=wanted,
                     region=seen,
                     on_progress=progress,
                     should_stop=should_stop,
                     on_bad_frame=lambda frame, error: print(f"m2dino: {error}", file=sys.stderr),
                 )
+                made = 0
                 with LoopPredictionWriter(out, loop, known, seen) as writer:
                     for prediction in predictions:
                         writer.add(prediction)
+                        made += 1
                 print(writer.folder)
                 loop.close()
                 if should_stop():
-                    return
+                    print(f"m2dino: stopped; {made} of {len(wanted)} frames of {path} are predicted.", file=sys.stderr)
+                    raise typer.Exit(130)
 
 
 def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: bool) -> None:
@@ -133,11 +137,11 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
     from m2dino.tta import TestTimeAugmented
 
     model = TestTimeAugmented(load_model(checkpoint, device)) if tta else load_model(checkpoint, device)
-    rows = [row for root in find_roots(path) for row in read_root(root, labels=False)]
-    unknown = [task_id for task_id in dict.fromkeys(row.task_id for row in rows) if task_id not in model.tasks]
+    found = [row for root in find_roots(path) for row in read_root(root, labels=False)]
+    unknown = [task_id for task_id in dict.fromkeys(row.task_id for row in found) if task_id not in model.tasks]
     if unknown:
         print(f"m2dino: left out, because the checkpoint does not know them: {', '.join(unknown)}", file=sys.stderr)
-    rows = [row for row in rows if row.task_id in model.tasks]
+    rows = [row for row in found if row.task_id in model.tasks]
     tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
     check_apart(rows)
     check_masks_apart(rows)
@@ -148,7 +152,7 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
         left_out.append(row)
         print(f"m2dino: left out of {row.task_id}: {error}", file=sys.stderr)
 
-    with stop_on_interrupt() as should_stop, OutputWriter(out) as writer:
+    with stop_on_interrupt() as should_stop, OutputWriter(out, found) as writer:
         for task_id, task in tasks.items():
             own = [row for row in rows if row.task_id == task_id]
             for row, value in predict_rows(model, own, task, should_stop=should_stop, on_unreadable=leave_out):
@@ -157,6 +161,9 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
                 tried = done + len(left_out)
                 progress(tried, len(rows), f"{task_id}: {tried} / {len(rows)}")
     print(f"{out}: {done} predictions")
+    if should_stop():
+        print(f"m2dino: stopped; {done + len(left_out)} of {len(rows)} rows are done.", file=sys.stderr)
+        raise typer.Exit(130)
     if left_out:
         print(
             f"m2dino: rows without a prediction, because their images cannot be read: {len(left_out)} of {len(rows)}.",

@@ -26,7 +26,7 @@ def study(
     roots: Annotated[list[Path], typer.Argument(help="Labelled data sets in the FM_UIA layout.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the report and the result of every run.")],
     val: Annotated[list[Path] | None, typer.Option(help="Data sets to hold out; may be repeated.")] = None,
-    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Held-out share without --val.")] = 0.15,
+    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Held-out share without a val.")] = 0.15,
     tasks: Annotated[str, typer.Option(help="Task ids, with commas; all that have data by default.")] = "",
     paradigms: Annotated[
         str, typer.Option(help="Ways of pooling, with commas.", rich_help_panel=WHAT)
@@ -116,13 +116,11 @@ def study(
         val_fraction=val_fraction,
         on_progress=terminal_progress(),
     )
-    if data.dropped:
-        print(f"{data.dropped} training rows left out: their subjects are held out.", file=sys.stderr)
-    if data.left_out:
-        print(f"{len(data.left_out)} rows left out, the first: {data.left_out[0]}", file=sys.stderr)
+    for remark in data.remarks:
+        print(remark, file=sys.stderr)
     start = Start(pretrained, weights)
     architecture = preset_of(preset).with_options(image_size=image_size)
-    with stop_on_interrupt() as should_stop:
+    with stop_on_interrupt(saves=True) as should_stop:
         summary = conduct(
             study_data(data),
             architecture,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from m2dino.training.run import CardText
 
 LEARNING = "Learning"
+_STOPPED = "Stopped; repeat the command to go on from here."
+_CARD: dict[str, tuple[type, str]] = {
+    "title": (str, "a text in quotes"),
+    "licence": (str, "a text in quotes"),
+    "data": (list, "a list of texts in quotes"),
+    "limits": (str, "a text in quotes"),
+    "extra": (dict, "a table of texts in quotes"),
+}
+"""What a card file may hold."""
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +39,7 @@ def train(
     out: Annotated[Path, typer.Option("-o", "--out", help="Checkpoint to write; a folder if several are trained.")],
     tasks: Annotated[str, typer.Option(help="Task ids, separated by commas; all that have data by default.")] = "",
     val: Annotated[list[Path] | None, typer.Option(help="Data sets to hold out; may be repeated.")] = None,
-    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Held-out share without --val.")] = 0.15,
+    val_fraction: Annotated[float, typer.Option(min=0.01, max=0.5, help="Held-out share without a val.")] = 0.15,
     paradigm: Annotated[
         Literal["all-task", "clinically-grouped", "task-specific"], typer.Option(help="Which tasks share a network.")
     ] = "all-task",
@@ -149,17 +158,20 @@ def train(
         seed=seed,
         on_progress=terminal_progress() if first else ignore_progress,
     )
-    if data.dropped and first:
-        print(f"{data.dropped} training rows left out: their subjects are held out.", file=sys.stderr)
-    if data.left_out and first:
-        print(f"{len(data.left_out)} rows left out, the first: {data.left_out[0]}", file=sys.stderr)
+    for remark in data.remarks if first else ():
+        print(remark, file=sys.stderr)
     parts = partition(data.tasks, paradigm)
     progress = log_progress(log_every) if log_every else terminal_progress()
     progress = progress if first else ignore_progress
-    with stop_on_interrupt() as should_stop:
+    with stop_on_interrupt(saves=True) as should_stop:
         files = {name: out if paradigm == "all-task" else out / f"{name}.safetensors" for name in parts}
         done = {name: finished(data.only(parts[name]), architecture, settings, files[name], start) for name in parts}
         for name, task_ids in parts.items():
+            # The one process that evaluates may have been stopped there: the others must not wait in the next training.
+            if should_stop():
+                if first:
+                    print(_STOPPED, file=sys.stderr)
+                return
             file, there = files[name], done[name]
             if there is not None and not restart:
                 if first:
@@ -186,7 +198,7 @@ def train(
                 print_card(made, file)
             if result.stopped:
                 if first:
-                    print("Stopped; repeat the command to go on from here.", file=sys.stderr)
+                    print(_STOPPED, file=sys.stderr)
                 return
 
 
@@ -199,9 +211,16 @@ def _card_text(path: Path | None) -> CardText:
         return CardText()
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return CardText(**{**data, "data": tuple(cast("list[str]", data.get("data", [])))})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: not a usable card file ({error}).") from error
+    for key, value in data.items():
+        if key not in _CARD:
+            raise UsageError(f"{path}: {key!r} is no key of a card; there are {', '.join(_CARD)}.")
+        kind, what = _CARD[key]
+        parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        if not isinstance(value, kind) or not all(isinstance(part, str) for part in parts):
+            raise UsageError(f"{path}: {key} must be {what}; correct it.")
+    return CardText(**{**data, "data": tuple(data.get("data", []))})
 
 
 def print_card(card: ModelCard, path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from m2dino.data.image_files import image_size, mask_pixels
-from m2dino.data.prediction_files import write_prediction
+from m2dino.data.prediction_files import remove_predictions, write_prediction
 from m2dino.data.rows import Row
 from m2dino.data.value_files import png_bytes
 from m2dino.errors import DatasetError, MissingFileError, UsageError
@@ -89,10 +89,15 @@ def _lines(one: Row, other: Row) -> str:
 class OutputWriter:
     """Writes predictions as they come; a context manager, whose clean end writes the JSON lists.
 
+    The folder then holds this run's predictions alone: a list without an entry this time, and the masks of `rows` that
+    were not written this time, are of an earlier run and are removed.
+
     Parameters
     ----------
     out : Path
         The output folder; made where missing.
+    rows : iterable of Row
+        All rows of the data, predicted or not.
 
     Raises
     ------
@@ -100,9 +105,10 @@ class OutputWriter:
         From `add` and the end: the folder cannot be written to.
     """
 
-    def __init__(self, out: Path) -> None:
-        self._out = Path(out)
+    def __init__(self, out: Path, rows: Iterable[Row] = ()) -> None:
+        self._out, self._rows = Path(out), list(rows)
         self._lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _FILES}
+        self._masks: set[Path] = set()
 
     def __enter__(self) -> OutputWriter:
         return self
@@ -115,6 +121,11 @@ class OutputWriter:
         for name, entries in self._lists.items():
             if entries:
                 write_prediction(self._out / _FILES[name], json.dumps(entries, indent=1).encode())
+        old = [self._out / _FILES[name] for name, entries in self._lists.items() if not entries]
+        masks = {mask_file(self._out, row) for row in self._rows if row.type == "segmentation"} - self._masks
+        # Whoever names the data's own folder for the output does not lose what is labelled.
+        labelled = {path for row in self._rows for path in (row.image, row.mask)}
+        remove_predictions(path for path in [*old, *sorted(masks)] if path.resolve() not in labelled)
 
     def add(self, row: Row, value: Value, size: tuple[int, int] | None = None) -> None:
         """Take the prediction of a row.
@@ -130,7 +141,9 @@ class OutputWriter:
         if type_of(value) != row.type:
             raise ValueError(f"a {type_of(value)} value for a {row.type} row")
         if isinstance(value, Mask):
-            write_prediction(mask_file(self._out, row), png_bytes(value.labels))
+            path = mask_file(self._out, row)
+            write_prediction(path, png_bytes(value.labels))
+            self._masks.add(path)
             return
         entry: dict[str, Any] = {"image_path": row.image_path, "task_id": row.task_id}
         if isinstance(value, ClassProbabilities):

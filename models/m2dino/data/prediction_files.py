@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,25 @@ def write_prediction(path: Path, data: bytes) -> None:
             f"{path}: the prediction cannot be written ({os.strerror(error.errno or 0)}); "
             "free some space or choose another folder."
         ) from error
+
+
+def remove_predictions(paths: Iterable[Path]) -> None:
+    """Remove files of predictions that an earlier run left, where they are there.
+
+    Raises
+    ------
+    StoreWriteError
+        The disk refuses.
+    """
+    for path in paths:
+        try:
+            if path.is_file():
+                path.unlink()
+        except OSError as error:
+            raise StoreWriteError(
+                f"{path}: the prediction of an earlier run cannot be removed ({os.strerror(error.errno or 0)}); "
+                "remove it or choose another folder."
+            ) from error
 
 
 def value_fields(value: Value, task: Task) -> dict[str, Any]:

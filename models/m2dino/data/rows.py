@@ -80,6 +80,11 @@ class Row:
         """Whether nothing tells its subject, so that its group is its own path."""
         return not self.subject and not subject_of(self.image)
 
+    @property
+    def whose(self) -> tuple[str, str]:
+        """`group`, told apart where two roots have the same path of an image that nothing tells the subject of."""
+        return self.group, str(self.root) if self.known_by_path else ""
+
 
 @dataclass(frozen=True)
 class Place:

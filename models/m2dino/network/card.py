@@ -127,6 +127,9 @@ class ModelCard:
         """
         try:
             data: dict[str, Any] = json.loads(text)
+            for name in ("title", "licence", "limits"):
+                if not isinstance(data.get(name, ""), str):
+                    raise TypeError(f"its {name} is no text")
             data["architecture"] = Architecture.from_dict(data["architecture"])
             data["tasks"] = {key: _report(value) for key, value in data["tasks"].items()}
             data["data"] = tuple(data.get("data", ()))

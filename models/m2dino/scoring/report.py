@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -167,9 +169,9 @@ def per_image_csv(scores: Scores, rows: Sequence[Row]) -> bytes:
     """Return a table with a line an image and task.
 
     Columns: task_id, type, table and line (where the label stands), image_path, group (a number: images of one subject
-    share it), scored (1, or 0 where there is no prediction), true_class, predicted_class, probability (of the predicted
-    class), then one column a figure; a figure of one class is named "metric (class)". Empty where a figure is not
-    defined.
+    share it), root (the name of its data set, only where the rows are of several), scored (1, or 0 where there is no
+    prediction), true_class, predicted_class, probability (of the predicted class), then one column a figure; a figure
+    of one class is named "metric (class)". Empty where a figure is not defined.
 
     Parameters
     ----------
@@ -177,7 +179,8 @@ def per_image_csv(scores: Scores, rows: Sequence[Row]) -> bytes:
     rows : sequence of Row
         Those that were scored.
     """
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(row.group for row in rows), start=1)}
+    numbers = {whose: number for number, whose in enumerate(dict.fromkeys(row.whose for row in rows), start=1)}
+    roots = _root_names(rows)
     table: list[dict[str, object]] = []
     for task_id, each in scores.items():
         own = [row for row in rows if row.task_id == task_id]
@@ -189,7 +192,8 @@ def per_image_csv(scores: Scores, rows: Sequence[Row]) -> bytes:
                 "table": row.csv.name,
                 "line": row.line,
                 "image_path": row.image_path,
-                "group": numbers[row.group],
+                "group": numbers[row.whose],
+                **({"root": roots[row.root]} if len(roots) > 1 else {}),
                 "scored": int(image.scored),
                 "true_class": "" if image.true_class is None else each.task.label_names[image.true_class],
                 "predicted_class": "" if told is None else each.task.label_names[told.chosen],
@@ -207,6 +211,16 @@ def per_image_csv(scores: Scores, rows: Sequence[Row]) -> bytes:
     writer.writeheader()
     writer.writerows(table)
     return stream.getvalue().encode()
+
+
+def _root_names(rows: Sequence[Row]) -> dict[Path, str]:
+    """Return a name for each data set: that of its folder, with a number where several folders have the same."""
+    roots = list(dict.fromkeys(row.root for row in rows))
+    times = Counter(root.name for root in roots)
+    return {
+        root: root.name if times[root.name] == 1 else f"{root.name} {number}"
+        for number, root in enumerate(roots, start=1)
+    }
 
 
 def _cell(number: float) -> str:

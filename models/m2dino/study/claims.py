@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from m2dino.study.changes import over_seeds
-from m2dino.study.summary import Line, Summary, TypeMean
+from m2dino.study.summary import Line, Summary, TypeMean, common_seeds
 
 LEAST_POINTS = 6
 
@@ -63,14 +63,13 @@ def more_data(summary: Summary) -> str:
     scales = sorted({line.scale for line in lines})
     if len(scales) < 2:
         return ""
-    small, large = ({one.task: one.change for one in lines if one.scale == scale} for scale in (scales[0], scales[-1]))
+    small, large = ({line.task: line for line in lines if line.scale == scale} for scale in (scales[0], scales[-1]))
     tasks = [task for task in small if task in large]
-    seeds = min((len(change[task].each_seed) for task in tasks for change in (small, large)), default=0)
+    seeds = common_seeds([side[task] for task in tasks for side in (small, large)])
     if not seeds:
         return ""
     each = [
-        float(np.mean([large[task].each_seed[seed] - small[task].each_seed[seed] for task in tasks]))
-        for seed in range(seeds)
+        float(np.mean([large[task].by_seed[seed] - small[task].by_seed[seed] for task in tasks])) for seed in seeds
     ]
     low, high = over_seeds(each)
     if low > 0:

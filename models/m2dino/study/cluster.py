@@ -133,9 +133,10 @@ def _share_out(client: Client, todo: Todo, on_progress: OnProgress, should_stop:
             except Exception as error:  # noqa: BLE001 - whatever befell a worker, the other runs go on
                 if should_stop():
                     continue  # it may have been ended together with us
-                result = Result(run.id, failed=f"its worker failed: {type(error).__name__}: {error}")
+                why = f"Its worker failed ({type(error).__name__})."
+                result = Result(run.id, failed=why, error=f"{why} {error}")
             if result is not None:
-                todo.results.save(run, result)
+                todo.keep(run, result)
         done = count - len(waiting) - len(running)
         on_progress(done, count, f"{done} of {count} networks done, {len(running)} under way")
     stop.unlink(missing_ok=True)

@@ -89,7 +89,7 @@ def conduct(
             tell(f"  {'to do' if run in left else 'done '}  {run.text()}")
         return None
     if left:
-        labour(Todo(left, data, how, results), on_progress, should_stop)
+        labour(Todo(left, data, how, results, tell), on_progress, should_stop)
     summary = summarise(plan, results.load(plan.runs))
     write_report(summary, out)
     return summary

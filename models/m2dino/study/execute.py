@@ -10,7 +10,14 @@ from pathlib import Path
 
 from m2dino.data.samples import LabelledFrames
 from m2dino.device import choose_device
-from m2dino.errors import M2DinoError
+from m2dino.errors import (
+    CheckpointError,
+    CheckpointWriteError,
+    DatasetError,
+    M2DinoError,
+    NotACheckpointError,
+    TrainingError,
+)
 from m2dino.network.checkpoint import load_checkpoint
 from m2dino.network.config import Architecture
 from m2dino.predictor import Model
@@ -26,6 +33,14 @@ from m2dino.training.settings import TrainSettings
 
 ALPHA = 0.0
 """All tasks alike: the share of a task must not depend on which others it is pooled with."""
+
+
+_KINDS: tuple[tuple[type[M2DinoError], str], ...] = (
+    (DatasetError, "An image or a label could not be read."),
+    (CheckpointWriteError, "The network could not be written."),
+    (CheckpointError, "The network could not be read."),
+    (TrainingError, "The training could not go on."),
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def execute(
     """Train and score one network; None if stopped, and a repetition goes on from there.
 
     A run that cannot be trained, such as one whose loss is no number, gives a result that says so: the rest of a study
-    goes on without it.
+    goes on without it. One that is not to blame itself, such as one whose data cannot be reached, keeps its state, too.
 
     Parameters
     ----------
@@ -121,8 +136,9 @@ def execute(
         look(model)
         used = gates(model.net, {task: rows for task, (rows, _) in held_out.items()}, model.device)
     except M2DinoError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        return Result(run.id, failed=str(error), run=asdict(run))
+        if isinstance(error, TrainingError | NotACheckpointError):
+            shutil.rmtree(scratch, ignore_errors=True)  # to go on from there would fail again
+        return Result(run.id, failed=_kind(error), error=str(error), run=asdict(run))
     counts = data.counts(run.scale, run.seed)
     result = Result(
         run.id,
@@ -139,6 +155,13 @@ def execute(
     )
     shutil.rmtree(scratch, ignore_errors=True)
     return result
+
+
+def _kind(error: M2DinoError) -> str:
+    """Return what a report says of a failure: its own words where they lead to no file, else what kind it was."""
+    if isinstance(error, TrainingError) and not any(sign in str(error) for sign in "/\\"):
+        return str(error)
+    return next((told for kind, told in _KINDS if isinstance(error, kind)), "The run could not be carried out.")
 
 
 def _label_updates(data: TrainingData, run: Run, steps: int) -> dict[str, int]:

@@ -50,7 +50,9 @@ class Result:
     ----------
     id : str
     failed : str
-        Why there are no figures; empty if all went well.
+        The kind of failure where there are no figures, without a name of a file; empty if all went well.
+    error : str
+        The failure in full, for the person who runs the study: it may name files and is never written.
     figures : dict of str to Figure
         By task.
     gates : dict of str to list
@@ -65,6 +67,7 @@ class Result:
 
     id: str
     failed: str = ""
+    error: str = ""
     figures: dict[str, Figure] = field(default_factory=dict)
     gates: dict[str, list[list[float]]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -78,6 +81,7 @@ class Result:
 
     def to_json(self) -> str:
         data = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        del data["error"]
         for name, figure in self.figures.items():
             told = [None if math.isnan(value) else round(value, 6) for value in figure.images]
             data["figures"][name] = {**asdict(figure), "images": told}

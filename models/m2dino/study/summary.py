@@ -30,7 +30,9 @@ class Line:
         With what: "task-specific", or a kind of network.
     rows, subjects : float
         Trained on, means over the seeds.
-    seeds, images, held_out_subjects : int
+    of_seeds : tuple of int
+        The seeds that have both sides; of each of them one value of `change.each_seed`.
+    images, held_out_subjects : int
     change : Change
     """
 
@@ -43,10 +45,20 @@ class Line:
     against: str
     rows: float
     subjects: float
-    seeds: int
+    of_seeds: tuple[int, ...]
     images: int
     held_out_subjects: int
     change: Change
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds have both sides."""
+        return len(self.of_seeds)
+
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The change in points of each seed."""
+        return dict(zip(self.of_seeds, self.change.each_seed, strict=True))
 
 
 @dataclass(frozen=True)
@@ -156,11 +168,13 @@ def _lines(
     lines = []
     for task_id, task in plan.tasks.items():
         pairs: list[tuple[Figure, Figure, Result]] = []
+        of_seeds: list[int] = []
         for seed in range(plan.options.seeds):
             found = [_result(cells.get((*key, seed)), task_id, done) for key in (here, there)]
             # A group of one task is that task's own network: there is nothing to compare.
             if found[0] is not None and found[1] is not None and found[0].id != found[1].id:
                 pairs.append((found[0].figures[task_id], found[1].figures[task_id], found[0]))
+                of_seeds.append(seed)
         told = change([ours for ours, _, _ in pairs], [theirs for _, theirs, _ in pairs])
         if told is not None:
             figure = pairs[0][0]
@@ -173,7 +187,7 @@ def _lines(
                     against,
                     float(np.mean([result.rows[task_id] for _, _, result in pairs])),
                     float(np.mean([result.subjects[task_id] for _, _, result in pairs])),
-                    len(pairs),
+                    tuple(of_seeds),
                     len(figure.images),
                     len(set(figure.subjects)),
                     told,
@@ -196,6 +210,12 @@ def _result(cell: Cell | None, task: str, done: Mapping[str, Result]) -> Result 
     return next((done[run.id] for run in cell.runs if task in run.tasks and run.id in done), None)
 
 
+def common_seeds(lines: Sequence[Line]) -> list[int]:
+    """Return the seeds that all lines have: a run that failed takes its seed out of a mean over lines."""
+    seeds = [set(line.of_seeds) for line in lines]
+    return sorted(seeds[0].intersection(*seeds[1:])) if seeds else []
+
+
 def _type_means(lines: list[Line]) -> list[TypeMean]:
     by_key: dict[tuple[str, str, str, float, str], list[Line]] = defaultdict(list)
     for line in lines:
@@ -203,10 +223,9 @@ def _type_means(lines: list[Line]) -> list[TypeMean]:
             by_key[line.type, line.paradigm, line.arm, line.scale, line.against].append(line)
     means = []
     for key, own in by_key.items():
-        seeds = min(line.seeds for line in own)
-        each = [float(np.mean([line.change.each_seed[seed] for line in own])) for seed in range(seeds)]
-        points = float(np.mean([line.change.points for line in own]))
-        means.append(TypeMean(*key, len(own), points, over_seeds(each)))
+        each = [float(np.mean([line.by_seed[seed] for line in own])) for seed in common_seeds(own)]
+        if each:
+            means.append(TypeMean(*key, len(own), float(np.mean(each)), over_seeds(each)))
     return means
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,10 @@ from m2dino.study.data import StudyData
 from m2dino.study.execute import How, execute
 from m2dino.study.plan import Plan, Run
 from m2dino.study.results import Result, Results
+
+
+def _tell_nobody(text: str) -> None:
+    """Have nobody to tell."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,27 @@ class Todo:
     how : How
     results : Results
         Where each result is written as soon as it is there.
+    tell : callable
+        Called with a sentence for a person, which may name files.
     """
 
     runs: list[Run]
     data: StudyData
     how: How
     results: Results
+    tell: Callable[[str], None] = _tell_nobody
+
+    def keep(self, run: Run, result: Result) -> None:
+        """Write the result of a run; how one failed is told in full, for no file of a study says it.
+
+        Raises
+        ------
+        StudyError
+            The folder cannot be written.
+        """
+        self.results.save(run, result)
+        if result.failed:
+            self.tell(f"{run.text()} failed: {result.error or result.failed}")
 
 
 class Labour(Protocol):
@@ -60,7 +79,7 @@ def one_by_one(todo: Todo, on_progress: OnProgress, should_stop: ShouldStop) -> 
         )
         if result is None:
             return
-        todo.results.save(run, result)
+        todo.keep(run, result)
     on_progress(len(todo.runs), len(todo.runs), "")
 
 

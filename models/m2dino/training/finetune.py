@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from m2dino.data.samples import CorrectedFrame, LabelledFrames
 from m2dino.data.store import Store
 from m2dino.device import choose_device
 from m2dino.lineage import read_lineage
@@ -25,6 +26,7 @@ from m2dino.predictor import Model
 from m2dino.progress import ShouldStop, never_stop
 from m2dino.training.apart import without
 from m2dino.training.cautions import leaning, leaning_in_words, meanwhile
+from m2dino.training.checks import HeldOut
 from m2dino.training.corrections import Corrections, corrections, definition, measurable
 from m2dino.training.finetune_common import (
     FinetuneProgress,
@@ -45,9 +47,12 @@ from m2dino.training.run import metric_values
 from m2dino.training.shared import learn_shared
 from m2dino.training.speed import Stopwatch, key_of, remember
 from m2dino.training.suspicion import suspicion
+from m2dino.training.temperatures import LEAST_IMAGES, fit_temperatures
 
 __all__ = ["FinetuneProgress", "FinetuneResult", "FinetuneSettings", "Form", "finetune"]
 
+FITTED_FRAMES = 32
+"""Held-out frames, spread evenly, that the task's temperature is fitted to at the most: more would cost seconds."""
 LAST_LOOK_S = 1.0
 """How long a person who has stopped it waits for the figures of the task; without them it is not measured."""
 
@@ -163,6 +168,8 @@ def finetune(
             with watch.timing("score", rows.held_out):
                 after |= score_replay(trial, store, rows, on_progress, should_stop)
             stopped = should_stop()
+        if not stopped:
+            report = replace(report, temperature=_temperature(trial, store, data, report.temperature))
         net.cpu()
     finally:
         give_back(trial.device)
@@ -212,6 +219,18 @@ def finetune(
         verdict,
         cautions,
     )
+
+
+def _temperature(model: Model, store: Store, data: Corrections, had: float) -> float:
+    """Return the temperature that fits the task's held-out frames; the one that it `had` where they are too few.
+
+    That one was fitted to the network before it learnt, which may have been less sure, or more rightly so.
+    """
+    if len(data.heldout) < LEAST_IMAGES:
+        return had
+    records = [CorrectedFrame(store, record) for record in data.heldout]
+    frames = LabelledFrames(records, {data.task.id: data.task}, model.size)
+    return fit_temperatures(model.net, HeldOut(frames, FITTED_FRAMES)).get(data.task.id, had)
 
 
 def _of_leaning(store: Store, card: ModelCard, data: Corrections, names: Sequence[str]) -> Replay | None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from m2dino.device import out_of_memory
-from m2dino.errors import TrainingError
+from m2dino.errors import MemoryFullError, TrainingError
 
 Indices = NDArray[np.intp]
 Made = TypeVar("Made")
@@ -28,8 +28,8 @@ def told_if_full() -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
+    except (RuntimeError, MemoryError, MemoryFullError) as error:
+        if not isinstance(error, MemoryFullError) and not out_of_memory(error):
             raise
         raise TrainingError(
             "There is not enough memory to go on; close other programs, or use --device cpu."

@@ -151,7 +151,8 @@ class _Run:
         self.net.heads[self.net.key(self.task_id)].eval()
         if not self.best.weights:
             raise TrainingError(STOPPED)
-        if self.known and not stopped:
+        # Where the held-out frames tell no state from another, shorter is not better, but less learnt.
+        if self.known and not stopped and np.isfinite(self.best_score):
             self._shorter()
         self._put(self.best.weights)
         self.best.stopped, self.best.batch = stopped, self.halving.size

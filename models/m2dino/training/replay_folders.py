@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from m2dino.data.fmuia import find_roots, tasks_of
-from m2dino.data.splits import split, subjects
 from m2dino.network.card import ModelCard
 from m2dino.progress import OnProgress, ignore_progress
 from m2dino.tasks import TaskRegistry
@@ -48,10 +46,7 @@ def rows_to_replay(card: ModelCard, task_id: str, folders: Sequence[Path]) -> di
 
 
 def divided(folders: Sequence[Path], registry: TaskRegistry, on_progress: OnProgress = ignore_progress) -> TrainingData:
-    """Return the rows of such folders, divided by subject.
-
-    A data set `val` beside one `train` is held out, as it was made to be; where there is none, or none of a task, a
-    share of the subjects is.
+    """Return the rows of such folders, divided by subject as `gather` does it.
 
     Raises
     ------
@@ -61,16 +56,4 @@ def divided(folders: Sequence[Path], registry: TaskRegistry, on_progress: OnProg
         Nothing is left to train on.
     """
     roots = list(dict.fromkeys(root.resolve() for path in folders for root in find_roots(path)))
-    vals = [root for root in roots if root.name == "val" and root.with_name("train") in roots]
-    if not vals:
-        return gather(roots, registry, val_fraction=HELD_OUT, on_progress=on_progress)
-    found = gather([root for root in roots if root not in vals], registry, val_roots=vals, on_progress=on_progress)
-    measured = {row.task_id for row in found.val}
-    others = [row for row in found.train if row.task_id not in measured]
-    if not others:
-        return found
-    chosen = {id(row) for row in split(others, HELD_OUT, 0)[1]}
-    keys = subjects(found.train)
-    held = {key for row, key in zip(found.train, keys, strict=True) if id(row) in chosen}
-    train = [row for row, key in zip(found.train, keys, strict=True) if key not in held]
-    return replace(found, train=train, val=[*found.val, *(row for row in others if id(row) in chosen)])
+    return gather(roots, registry, val_fraction=HELD_OUT, on_progress=on_progress)

@@ -19,7 +19,8 @@ FORMAT = "m2dino-resume"
 
 def run_folder(checkpoint: Path) -> Path:
     """Return the folder of the run that makes a checkpoint; see `run_folder.RunFolder`."""
-    return checkpoint.with_name(f"{checkpoint.stem}.run")
+    # Not what the name has before its last dot: exp-0.25 and exp-0.5 are two runs.
+    return checkpoint.with_name(f"{checkpoint.name.removesuffix('.safetensors')}.run")
 
 
 def resume_path(checkpoint: Path) -> Path:
