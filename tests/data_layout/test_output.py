@@ -119,6 +119,23 @@ def test_two_data_sets_never_write_to_the_same_place(dataset: Path, tmp_path: Pa
         assert f"{row.csv}, line {row.line}" in str(caught.value)
 
 
+def test_predictions_of_several_checkpoints_add_up_and_those_of_a_task_are_of_the_last_run_alone(
+    dataset: Path, tmp_path: Path
+) -> None:
+    rows, out = read_root(dataset), tmp_path / "out"
+    tasks = list(dict.fromkeys(row.task_id for row in rows))
+    assert len(tasks) > 2
+    for task in (*tasks, tasks[0]):
+        own = [row for row in rows if row.task_id == task]
+        with OutputWriter(out, own) as writer:
+            for row in own:
+                writer.add(row, label_value(row))
+        assert task not in writer.others
+    reader = OutputReader(out)
+    assert all(reader.value(row) is not None for row in rows)
+    assert reader.repeated == 0
+
+
 def test_a_folder_holds_the_predictions_of_the_last_run_alone(dataset: Path, tmp_path: Path) -> None:
     """Else an evaluation would score a mix of two models."""
     rows, out = read_root(dataset), tmp_path / "out"

@@ -152,7 +152,7 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
         left_out.append(row)
         print(f"m2dino: left out of {row.task_id}: {error}", file=sys.stderr)
 
-    with stop_on_interrupt() as should_stop, OutputWriter(out, found) as writer:
+    with stop_on_interrupt() as should_stop, OutputWriter(out, rows) as writer:
         for task_id, task in tasks.items():
             own = [row for row in rows if row.task_id == task_id]
             for row, value in predict_rows(model, own, task, should_stop=should_stop, on_unreadable=leave_out):
@@ -161,6 +161,8 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
                 tried = done + len(left_out)
                 progress(tried, len(rows), f"{task_id}: {tried} / {len(rows)}")
     print(f"{out}: {done} predictions")
+    if writer.others:
+        print(f"m2dino: predictions of {', '.join(sorted(writer.others))} from an earlier run stay.", file=sys.stderr)
     if should_stop():
         print(f"m2dino: stopped; {done + len(left_out)} of {len(rows)} rows are done.", file=sys.stderr)
         raise typer.Exit(130)

@@ -89,15 +89,21 @@ def _lines(one: Row, other: Row) -> str:
 class OutputWriter:
     """Writes predictions as they come; a context manager, whose clean end writes the JSON lists.
 
-    The folder then holds this run's predictions alone: a list without an entry this time, and the masks of `rows` that
-    were not written this time, are of an earlier run and are removed.
+    Of the tasks of this run the folder then holds this run's predictions alone: entries and masks of `rows` from an
+    earlier one, which were not written this time, are removed. What it holds of other tasks stays, so that the
+    predictions of several checkpoints add up to one folder.
 
     Parameters
     ----------
     out : Path
         The output folder; made where missing.
     rows : iterable of Row
-        All rows of the data, predicted or not.
+        All rows of the tasks of this run, predicted or not.
+
+    Attributes
+    ----------
+    others : set of str
+        After the end, the tasks of the lists that stay from an earlier run.
 
     Raises
     ------
@@ -109,6 +115,7 @@ class OutputWriter:
         self._out, self._rows = Path(out), list(rows)
         self._lists: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _FILES}
         self._masks: set[Path] = set()
+        self.others: set[str] = set()
 
     def __enter__(self) -> OutputWriter:
         return self
@@ -118,10 +125,17 @@ class OutputWriter:
     ) -> None:
         if kind is not None:
             return
-        for name, entries in self._lists.items():
-            if entries:
-                write_prediction(self._out / _FILES[name], json.dumps(entries, indent=1).encode())
-        old = [self._out / _FILES[name] for name, entries in self._lists.items() if not entries]
+        mine = {row.task_id for row in self._rows}
+        old: list[Path] = []
+        for name, new in self._lists.items():
+            path = self._out / _FILES[name]
+            own = mine | {entry["task_id"] for entry in new}
+            stays = [entry for entry in _entries(path) if entry["task_id"] not in own]
+            self.others |= {entry["task_id"] for entry in stays}
+            if new or stays:
+                write_prediction(path, json.dumps([*stays, *new], indent=1).encode())
+            else:
+                old.append(path)
         masks = {mask_file(self._out, row) for row in self._rows if row.type == "segmentation"} - self._masks
         # Whoever names the data's own folder for the output does not lose what is labelled.
         labelled = {path for row in self._rows for path in (row.image, row.mask)}
@@ -160,6 +174,15 @@ class OutputWriter:
             entry[names[0]] = [pixel / extent for pixel, extent in zip(pixels, scale, strict=True)]
             entry[names[1]] = [float(pixel) for pixel in pixels]
         self._lists[row.type].append(entry)
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a list that an earlier run wrote; none where it is no such list."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return [entry for entry in entries if isinstance(entry["task_id"], str)]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 class OutputReader:
