@@ -16,9 +16,12 @@ from m2dino.advice.finetuning import advise_finetune
 from m2dino.data.store import Store
 from m2dino.errors import M2DinoError, MissingPicturesError, NothingToReplayError, StoreError
 from m2dino.lineage import read_lineage
+from m2dino.network.card import read_card
 from m2dino.tasks import TaskRegistry
+from m2dino.training.corrections import replayable
 from m2dino.training.estimate import Estimate, estimate
 from m2dino.training.finetune_settings import Form
+from m2dino.training.replay_folders import rows_to_replay
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_m2dino.autosave import Autosave
@@ -211,6 +214,14 @@ class Foresight(QObject):
             self._stirred()
 
 
+def _beside(store: Store, base: Path, question: Question) -> set[str]:
+    """Return the tasks that could learn beside this one; none where their data cannot be used now."""
+    with contextlib.suppress(M2DinoError):
+        card = read_card(base)
+        return {*replayable(store, card, question.task_id), *rows_to_replay(card, question.task_id, question.replay)}
+    return set()
+
+
 def _foresee(question: Question, registry: TaskRegistry) -> Foreseen:
     base = question.checkpoint
     try:
@@ -218,7 +229,8 @@ def _foresee(question: Question, registry: TaskRegistry) -> Foreseen:
             base = start.file
         with Store.open(question.dataset) as store:
             told = estimate(store, base, question.task_id, question.form, replay=question.replay)
-        advice = advise_finetune(question.dataset, registry, question.task_id)
+            others = _beside(store, base, question)
+        advice = advise_finetune(question.dataset, registry, question.task_id, others)
     except MissingPicturesError as error:
         frames = sum(map(len, error.frames.values()))
         which = (

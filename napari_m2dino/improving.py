@@ -56,7 +56,8 @@ class Improving(QObject):
         super().__init__()
         self.foresight = foresight
         self.promoting = promoting
-        self._sought: set[Path] = set()
+        self._sought: Path | None = None
+        self._dataset = autosave.folder
         self.desk = desk
         self.reviewing = reviewing
         self.autosave = autosave
@@ -206,7 +207,7 @@ class Improving(QObject):
             return
         run.end(event)
         if run.checkpoint is not None:
-            self._sought.add(run.checkpoint)
+            self._sought = run.checkpoint
         if run.report_folder is not None:
             self.autosave.after_all(self._reading(run.report_folder, lambda report: run))
         self.changed.emit()
@@ -214,13 +215,18 @@ class Improving(QObject):
         self.foresight.ask_again()
 
     def _seek(self) -> None:
-        """Show the outcome of a training of another day that nothing was decided on yet."""
+        """Show the outcome of the task's newest training that nothing was decided on yet."""
         task = self.desk.task
-        if self.running or task is None or (self.run is not None and self.run.task_id == task.id):
+        if self.running or task is None:
+            return
+        if self._dataset != self.autosave.folder:  # what is shown is of the folder that was left
+            self._dataset, self.run, self._sought = self.autosave.folder, None, None
+            self.changed.emit()
+        if self.run is not None and self.run.task_id == task.id:
             return
         model = self.promoting.undecided(task.id)
-        if model is not None and model.file not in self._sought:
-            self._sought.add(model.file)
+        if model is not None and model.file != self._sought:
+            self._sought = model.file
             folder = report_folder(model.file)
             self.autosave.after_all(self._reading(folder, partial(Run.earlier, model, folder=folder)))
 

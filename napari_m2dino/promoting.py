@@ -122,6 +122,7 @@ class Promoting(QObject):
         self.desk.tell(f"{file.stem} was not taken into use. {' '.join(said)}", "error")
         self.changed.emit()
         self.refused.emit(file, said)
+        self.refresh()  # what speaks against it may have come about in another window
 
     def _fail(self, message: str) -> None:
         self.busy = False

@@ -302,8 +302,15 @@ class LoopSession:
         return unpack(decision.packed) if decision and decision.packed is not None else None
 
     def kept_values(self) -> dict[int, Packed]:
-        """Return the values that a person has decided on, by frame, in their small form."""
-        return {frame: one.packed for frame, one in self._decisions.items() if one.packed is not None}
+        """Return the values that a person has decided on one by one, by frame, in their small form.
+
+        Frames accepted in no time at all were accepted together with others: nobody has looked at them.
+        """
+        return {
+            frame: one.packed
+            for frame, one in self._decisions.items()
+            if one.packed is not None and (one.seconds > 0 or one.fate != "accepted")
+        }
 
     def judged(self, model_id: str) -> list[tuple[float, bool]]:
         """Return the confidence of each frame predicted by a model and then decided on, and whether it was left as is.

@@ -14,6 +14,7 @@ from m2dino.advice.advise import advise
 from m2dino.advice.conflict import conflict
 from m2dino.advice.counts import TaskCount
 from m2dino.advice.evidence import EVIDENCE
+from m2dino.advice.finetuning import advise_finetune
 from m2dino.advice.report import to_json, to_text
 from m2dino.advice.rules import by_counts, overall
 from m2dino.network.model import M2Dino
@@ -55,6 +56,20 @@ def test_a_group_that_holds_nearly_everything_is_enough() -> None:
     one = counts(fetal_plane_cls=7000, FUGC=300, organ_cls=200)
     assert by_counts(one, "FUGC").paradigm == "clinically-grouped"
     assert by_counts(one, "organ_cls").paradigm == "all-task"
+
+
+def test_a_fine_tune_is_advised_to_share_only_with_what_could_learn_beside_it(tmp_path: Path) -> None:
+    store, registry = make_store(tmp_path / "store", "classification", loops=2), builtin_tasks()
+    make_store(store, "regression", frames=1)
+    alone = advise_finetune(store, registry, TASKS["classification"], others=())
+    assert alone is not None
+    assert alone.form == "isolated"
+    assert "no other task" in alone.reason
+    beside = advise_finetune(store, registry, TASKS["classification"], others={TASKS["regression"]})
+    assert beside is not None
+    assert beside.form == "shared"
+    elsewhere = advise_finetune(store, registry, TASKS["classification"], others={TASKS["detection"]})
+    assert elsewhere is None, "what lies in a folder to replay is not counted"
 
 
 def test_every_reason_is_one_sentence_and_its_evidence_is_known() -> None:

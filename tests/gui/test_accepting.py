@@ -9,6 +9,7 @@ from typing import Any
 import m2dino
 import numpy as np
 import pytest
+from m2dino.correct.trust import agreement
 from m2dino.data.store import Store
 from m2dino.tasks import load_tasks
 from m2dino.values import Mask, Prediction
@@ -17,6 +18,7 @@ from qtpy.QtGui import QAction
 
 from napari_m2dino.accepting import LEAST_JUDGED, offers, suggested
 from napari_m2dino.applying import propose
+from napari_m2dino.model_trust import Trust, judgements
 from napari_m2dino.origins import Origin, carried_from, origin_of
 from napari_m2dino.session import FrameState, LoopSession
 from napari_m2dino.widgets.dock import M2DinoDock
@@ -119,6 +121,14 @@ def test_frames_accepted_unseen_are_no_evidence_but_quick_corrections_are(sessio
     assert suggested(offers(session)) is None
     judge(session, range(20, 22), OTHER, seconds=0.0)
     assert {(offer.judged, offer.kept) for offer in offers(session)} == {(2, 0), (0, 0)}
+
+
+def test_frames_accepted_unseen_say_nothing_of_the_model_to_carrying(session: LoopSession) -> None:
+    judge(session, range(20), MODELS, seconds=0.0)
+    judge(session, range(20, 22), OTHER)
+    trust = Trust()
+    trust.learn(judgements(session, 22, OTHER))
+    assert trust.models["model-1"] == pytest.approx(agreement(MODELS, OTHER))
 
 
 def test_carrying_leaves_a_model_alone_whose_labels_a_person_kept(proposed: M2DinoDock, hand: Any) -> None:

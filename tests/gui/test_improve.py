@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -22,6 +23,7 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
 
+from napari_m2dino.training_process import report_folder
 from napari_m2dino.training_run import Run, outcome
 from napari_m2dino.widgets.dock import M2DinoDock
 from napari_m2dino.widgets.style import Words
@@ -215,6 +217,31 @@ def test_a_model_that_harms_is_used_by_a_deliberate_act_only(
     assert read_lineage(dataset).in_use.file == harmed
     assert "FUGC became worse" in read_card(harmed).limits
     dialog.close()
+
+
+def test_an_outcome_is_there_again_when_its_task_is_chosen_again(
+    corrected: M2DinoDock, hand: Any, dataset: Path, tmp_path: Path
+) -> None:
+    """Until it is decided on; and it is of one dataset folder, not of the next."""
+    first = trained(corrected, hand)
+    improving, desk = corrected.workshop.improving, corrected.workshop.desk
+    other = first.with_name("other.safetensors")
+    shutil.copy(first, other)
+    card = read_card(other)
+    rewrite_card(other, replace(card, id="test-other", training={**card.training, "task": "carotid_artery"}))
+    shutil.copytree(report_folder(first), report_folder(other))
+    data = report_folder(other) / "comparison.json"
+    data.write_text(json.dumps({**json.loads(data.read_text()), "task": "carotid_artery"}))
+    corrected.workshop.promoting.refresh()
+    for task, file in (("carotid_artery", other), ("fetal_heart", first)):
+        desk.choose_task(desk.tasks[task])
+        hand.qtbot.waitUntil(
+            lambda file=file: improving.run is not None and improving.run.checkpoint == file, timeout=20_000
+        )
+    assert corrected.improve.outcome.promote.isVisible()
+    corrected.workshop.move_dataset(tmp_path / "another")
+    hand.qtbot.waitUntil(lambda: improving.run is None, timeout=20_000)
+    assert not corrected.improve.outcome.promote.isVisible()
 
 
 def test_other_tasks_are_replayed_from_a_folder_of_labelled_data(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from m2dino.errors import HarmError, LineageError, NotACheckpointError, StoreSchemaError
-from m2dino.lineage import keep_aside, promote, read_lineage, record_trained, roll_back
+from m2dino.lineage import checkpoint_folder, keep_aside, promote, read_lineage, record_trained, roll_back
 from m2dino.lineage.acts import DATABASE
 from m2dino.network.card import bundled_checkpoint, read_card
 from m2dino.network.checkpoint import load_checkpoint
@@ -19,6 +19,7 @@ from m2dino.network.checkpoint import load_checkpoint
 from tests.command_line.conftest import assert_one_sentence
 from tests.in_process import Run
 from tests.lineage.conftest import FALL, OTHER, TASK
+from tests.synthetic import make_checkpoint
 
 Tuned = Callable[..., Path]
 
@@ -29,6 +30,34 @@ def name(path: Path) -> str:
 
 def states(dataset: Path) -> dict[str, str]:
     return {one.id: one.state for one in read_lineage(dataset).models}
+
+
+def test_what_promoting_refuses_is_told_before_of_a_model_that_is_no_fine_tune_too(
+    dataset: Path, base: Path, tuned: Tuned
+) -> None:
+    """Else the window offers a plain "Promote" that is refused every time."""
+    first = tuned("m1", 1)
+    record_trained(dataset, first, base, train=8, heldout=2, loops=3)
+    promote(dataset, first)
+    whole = make_checkpoint(checkpoint_folder(dataset) / "whole.safetensors", seed=9)
+    with pytest.raises(HarmError) as caught:
+        promote(dataset, whole)
+    line = read_lineage(dataset)
+    assert list(line.get(name(whole)).objections) == caught.value.said != []
+    assert line.get(name(base)).objections == ()
+    assert line.get(name(first)).objections == ()
+
+
+def test_going_back_passes_over_the_model_in_use_itself(dataset: Path, base: Path, tuned: Tuned) -> None:
+    first, second = tuned("m1", 1), tuned("m2", 2)
+    for file in (first, second):
+        record_trained(dataset, file, base, train=8, heldout=2, loops=3)
+    for file in (first, second, first):
+        promote(dataset, file, despite_harm=True)
+    second.unlink()
+    with pytest.raises(LineageError, match="was not in use before"):
+        roll_back(dataset, to=name(first))
+    assert roll_back(dataset).in_use.file == base
 
 
 def test_promote_keep_aside_and_roll_back(dataset: Path, base: Path, tuned: Tuned) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from m2dino.advice.probes import Probes, measured
+from m2dino.advice.rules import Advice
 from m2dino.network.config import preset
 from m2dino.study.changes import change
 from m2dino.study.claims import more_data
@@ -65,6 +68,29 @@ def test_negative_transfer_is_named_and_gain_is_told_by_direction() -> None:
     page = to_html(summary)
     assert '<span class="loss">negative transfer</span>' in page
     assert page.count("data:image/png;base64,") == 5
+
+
+def test_advice_tells_only_of_what_short_runs_measured() -> None:
+    plan = plan_of(seeds=1)
+    made = results(plan, lambda run, task: 0.6 - 0.2 * (len(run.tasks) > 1))
+    guess = Advice("task-specific", "It may.", "a guess")
+
+    def told(there: dict[str, Result]) -> Advice:
+        return measured(Probes(summarise(plan, there), None, 5, 96), "breast_lesion", guess)
+
+    stopped = told({key: one for key, one in made.items() if len(one.figures) < len(TASK_IDS)})
+    assert stopped.sure == "measured"
+    assert "clinical group" in stopped.reason
+    assert "every" not in stopped.reason
+    assert "all tasks" not in stopped.reason
+    one_subject = {
+        key: replace(
+            one, figures={task: replace(each, subjects=(0,) * IMAGES) for task, each in one.figures.items()}
+        )
+        for key, one in made.items()
+    }
+    assert "of one held-out subject" in told(one_subject).reason
+    assert "nan" not in told(one_subject).reason
 
 
 def test_one_seed_shows_nothing() -> None:

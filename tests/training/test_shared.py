@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ from m2dino.data.samples import LabelledFrames
 from m2dino.data.store import Store
 from m2dino.data.store_import import import_rows
 from m2dino.errors import NothingToReplayError, TrainingError
-from m2dino.network.card import read_card
+from m2dino.network.card import HEADLINE, MetricValue, read_card
+from m2dino.network.card_file import rewrite_card
 from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
 from m2dino.tasks import builtin_tasks
 from m2dino.training import finetune as finetuning
@@ -37,6 +40,24 @@ LUMEN = TASKS["segmentation"]
 def tuned(base: Path, store: Path, out: Path, settings: FinetuneSettings = QUICK, **more: object) -> FinetuneResult:
     with Store.open(store) as opened:
         return finetune(opened, LUMEN, base, out, form="shared", settings=settings, device="cpu", **more)  # type: ignore[arg-type]
+
+
+def test_the_card_has_no_figure_of_a_task_that_may_have_changed_unmeasured(base: Path, tmp_path: Path) -> None:
+    told, out = tmp_path / "told.safetensors", tmp_path / "out.safetensors"
+    shutil.copy(base, told)
+    card = read_card(told)
+    figures = {
+        name: replace(report, n_val=400, metrics={HEADLINE[report.task.type]: MetricValue(0.9, n=400)})
+        for name, report in card.tasks.items()
+    }
+    rewrite_card(told, replace(card, tasks=figures))
+    folder = make_store(tmp_path / "store", loops=3)
+    make_store(folder, "regression", loops=3)
+    result, tasks = tuned(told, folder, out), read_card(out).tasks
+    assert result.verdict.unmeasured
+    assert all((tasks[name].metrics, tasks[name].n_val) == ({}, 0) for name in result.verdict.unmeasured)
+    assert result.after
+    assert all(0 < tasks[name].n_val < 400 for name in result.after)
 
 
 def test_it_wants_data_to_replay(base: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -42,8 +43,19 @@ class FormAdvice:
         return f"Advice: {how}. {self.reason} Judged by counts; {self.sure}."
 
 
-def advise_finetune(dataset: Path, registry: TaskRegistry, task_id: str) -> FormAdvice | None:
-    """Advise on fine-tuning a task of a dataset folder; None where it holds no label of the task.
+def advise_finetune(
+    dataset: Path, registry: TaskRegistry, task_id: str, others: Collection[str]
+) -> FormAdvice | None:
+    """Advise on fine-tuning a task of a dataset folder; None where its counts tell nothing of the task.
+
+    Parameters
+    ----------
+    dataset : Path
+    registry : TaskRegistry
+    task_id : str
+    others : collection of str
+        The tasks that could learn beside it: those that the model knows and that there are labels enough of, in the
+        folder or in data given to be replayed.
 
     Raises
     ------
@@ -56,9 +68,12 @@ def advise_finetune(dataset: Path, registry: TaskRegistry, task_id: str) -> Form
         return None
     if task_id not in counts:
         return None
-    if len(counts) == 1:
-        reason = "The folder holds labels of no other task to pool it with, so only this one can learn."
+    if not others:
+        reason = "There are labels enough of no other task that the model knows, so only this one can learn."
         return FormAdvice("isolated", "task-specific", reason, "likely")
+    counts = {name: one for name, one in counts.items() if name == task_id or name in others}
+    if len(counts) == 1:
+        return None  # what could learn beside it is elsewhere, and not counted
     told = by_counts(counts, task_id)
     form: Literal["isolated", "shared"] = "isolated" if told.paradigm == "task-specific" else "shared"
     return FormAdvice(form, told.paradigm, told.reason, told.sure)

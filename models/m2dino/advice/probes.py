@@ -6,8 +6,8 @@ start; and what is pooled learns from all labels at once, which helps most at th
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,15 +98,15 @@ def measured(probes: Probes, task_id: str, guess: Advice) -> Advice:
         best = max(gains, key=lambda name: changes[name].points)
         text = f"In short runs it did better with {_of(best)} than alone: {_points(changes[best])}."
         return Advice(best, text, "measured", guess.evidence, told)
+    shown: Paradigm = "all-task" if "all-task" in changes else next(iter(changes))
+    with_it, by = _of(shown), _points(changes[shown])
     if all(one.by_subjects[1] < 0 for one in changes.values()):
-        text = f"In short runs every pooling did worse than the task alone, pooling all by {_points(_any(changes))}."
+        text = f"In short runs every pooling did worse than the task alone, that with {with_it} by {by}."
+        if len(changes) == 1:
+            text = f"In short runs it did worse with {with_it} than alone: {by}."
         return Advice("task-specific", text, "measured", guess.evidence, told)
-    text = f"Short runs could not tell pooling from the task alone ({_points(_any(changes))}), so by counts: "
+    text = f"Short runs could not tell pooling with {with_it} from the task alone ({by}), so by counts: "
     return replace(guess, reason=text + guess.reason[:1].lower() + guess.reason[1:], measured=told)
-
-
-def _any(changes: Mapping[Paradigm, Change]) -> Change:
-    return changes.get("all-task") or next(iter(changes.values()))
 
 
 def _of(paradigm: Paradigm) -> str:
@@ -115,7 +115,8 @@ def _of(paradigm: Paradigm) -> str:
 
 def _points(one: Change) -> str:
     low, high = one.in_points(one.by_subjects)
-    return f"{one.points:+.1f} points, {low:+.1f} to {high:+.1f} over subjects"
+    known = f"{low:+.1f} to {high:+.1f} over subjects" if math.isfinite(low) else "of one held-out subject"
+    return f"{one.points:+.1f} points, {known}"
 
 
 def _plain(one: Change) -> dict[str, float | str | None]:

@@ -96,7 +96,7 @@ class Lineage:
     @property
     def before(self) -> LineModel | None:
         """The model that `roll_back` goes back to; None where there is none."""
-        below = (self.get(one) for one in reversed(self.used[:-1]))
+        below = (self.get(one) for one in reversed(self.used[:-1]) if one != self.used[-1])
         return next((one for one in below if one is not None and one.card is not None), None)
 
     def get(self, model_id: str) -> LineModel | None:
@@ -193,7 +193,7 @@ def read_lineage(dataset: Path) -> Lineage:
 
 def _weighed(line: Lineage, one: LineModel) -> LineModel:
     """Add to the objections to a model what using it now would lose."""
-    if one.card is None or "task" not in one.card.training:
+    if one.card is None or one.state == "base":
         return one
     return replace(one, objections=(*one.objections, *left_behind(line, one.card)))
 
@@ -281,7 +281,7 @@ def roll_back(dataset: Path, to: str = "") -> Lineage:
     folder = checkpoint_folder(dataset)
     with writing(folder) as ledger:
         line = read_lineage(dataset)
-        target = line.get(to) if to in line.used[:-1] else None
+        target = line.get(to) if to in line.used[:-1] and to != line.used[-1] else None
         target = target if to else line.before
         if target is None:
             which = f"{to!r} was not in use before" if to else "no model was in use before this one"

@@ -182,8 +182,10 @@ def finetune(
     cautions = (*data.cautions, *filter(None, [leaned, meanwhile(data.rows, store.training_rows(task_id))]))
     noted = [f"{task_id}: {one}" for one in cautions]
     reports = {**card.tasks, task_id: report}
+    for name in unmeasured & reports.keys():  # the figures of the network before need not hold for this one
+        reports[name] = replace(reports[name], n_val=0, metrics={})
     for name, scores in after.items():
-        reports[name] = replace(reports[name], metrics=metric_values(judged(scores)))
+        reports[name] = replace(reports[name], n_val=len(scores.images), metrics=metric_values(judged(scores)))
     card = replace(
         card,
         tasks=reports,

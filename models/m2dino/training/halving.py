@@ -51,7 +51,7 @@ def _nothing() -> None:
 class Halving:
     """How many pictures go through the network at once: halved for good where they do not fit.
 
-    A batch is then learnt in parts, whose gradients add up: the steps stay what they were.
+    A batch is then learnt in parts, whose gradients add up: nearly the same step, for Dice is then of each part.
 
     Attributes
     ----------
