@@ -97,6 +97,11 @@ class Autosave(QObject):
         return self._box.count(drafts=False)
 
     @property
+    def under_way(self) -> bool:
+        """Whether decisions will be in the dataset folder soon: those that only another folder takes will not."""
+        return self.waiting > self._box.apart
+
+    @property
     def unkept(self) -> int:
         """How many decisions and drafts are not on the disk yet, those for folders left included."""
         return sum(box.count(drafts=True) for box in list(self._boxes.values()))
@@ -202,7 +207,7 @@ class Autosave(QObject):
         self._brought_back.add(store.folder)
         try:
             back, trouble = bring_back(store, self.seat), ""
-        except (StoreError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - it stays where it is, and what is saved now must not suffer
             back, trouble = BroughtBack(), explain(error, "bringing back what was not saved")
         if back != BroughtBack() or trouble:
             send(self, "brought_back", back, trouble)
@@ -251,7 +256,7 @@ class Autosave(QObject):
             box.done(items)
             if box.refused:
                 box.refused = False
-                if not any(one.refused and one.count(drafts=True) for one in list(self._boxes.values())):
+                if not any((one.refused and one.count(drafts=True)) or one.conflict for one in self._boxes.values()):
                     send(self, "recovered")
             if said is not None:
                 send(self, "saved", said)

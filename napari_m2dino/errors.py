@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import Literal
 
-from m2dino.errors import M2DinoError
+from m2dino.errors import M2DinoError, MemoryFullError
 
 logger = logging.getLogger(__name__)
 Level = Literal["info", "good", "warning", "error"]
@@ -31,6 +31,8 @@ def explain(error: BaseException, doing: str) -> str:
     doing : str
         What was being done, such as "predicting".
     """
+    if isinstance(error, MemoryFullError):
+        return f"The memory ran out while {doing}, even for one frame at a time: close other programs."
     if isinstance(error, M2DinoError):
         return str(error)
     if isinstance(error, ImportError | OSError) and "torch" in f"{error} {getattr(error, 'name', '')}".lower():

@@ -168,8 +168,8 @@ class Foresight(QObject):
 
     def _ask(self) -> None:
         question = self._question()
-        if question is None or question == self._asked or self.autosave.waiting:
-            if self.autosave.waiting:
+        if question is None or question == self._asked or self.autosave.under_way:
+            if self.autosave.under_way:
                 self._soon.start()
             return
         self._asked, registry = question, self.desk.tasks

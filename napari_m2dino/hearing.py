@@ -93,7 +93,7 @@ class Hearing(QObject):
             frames = "1 frame" if back.saved == 1 else f"{back.saved} frames"
             self.desk.tell(f"{frames} that could not be saved at the last end are in the dataset folder now.", "good")
         if back.left:
-            trouble = "it knows their task by another definition"
+            trouble = "it knows their task by another definition."
         if trouble:
             self.desk.tell(
                 f"What could not be saved at the last end is still kept, and not in the dataset folder: {trouble}",

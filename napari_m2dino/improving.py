@@ -92,7 +92,7 @@ class Improving(QObject):
             return "Choose a task first."
         if self.desk.checkpoint is None:
             return "No model to start from: open a checkpoint file."
-        if self.autosave.waiting:
+        if self.autosave.under_way:
             return "Some frames are not saved yet."
         if self.frames < LEAST_FRAMES:
             more = LEAST_FRAMES - self.frames

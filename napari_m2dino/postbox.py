@@ -90,6 +90,11 @@ class PostBox:
         self._apart: OrderedDict[Key, Save] = OrderedDict()
 
     @property
+    def apart(self) -> int:
+        """How many decisions lie apart."""
+        return len(self._apart)
+
+    @property
     def conflict(self) -> bool:
         return bool(self._apart)
 

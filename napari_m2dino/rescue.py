@@ -1,4 +1,4 @@
-"""Work that a dataset folder had not taken when the program ended: kept until it does. No Qt.
+"""Work that a dataset folder had not taken when the program ended: kept until it does. No widgets.
 
 Each dataset folder has a rescue folder among what this installation keeps for itself, named by a hash of its path. It
 is a dataset folder like any other, so that labels in it can be looked at and imported if the first never comes back.

@@ -84,9 +84,7 @@ def test_advice_tells_only_of_what_short_runs_measured() -> None:
     assert "every" not in stopped.reason
     assert "all tasks" not in stopped.reason
     one_subject = {
-        key: replace(
-            one, figures={task: replace(each, subjects=(0,) * IMAGES) for task, each in one.figures.items()}
-        )
+        key: replace(one, figures={task: replace(each, subjects=(0,) * IMAGES) for task, each in one.figures.items()})
         for key, one in made.items()
     }
     assert "of one held-out subject" in told(one_subject).reason

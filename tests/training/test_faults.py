@@ -126,10 +126,10 @@ def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_run_goes_on_when_
     data: TrainingData, small: Architecture, tmp_path: Path
 ) -> None:
     out = tmp_path / "model.safetensors"
-    settings = TrainSettings(epochs=1.0, batch_size=4, checks=2)
+    settings = TrainSettings(epochs=10.0, batch_size=1, checks=2)
 
     def kill(done: int, total: int, text: str) -> None:
-        if done >= 500:  # after the first check, where the state was saved
+        if resume_path(out).exists():  # after the first check, where the state was saved
             for worker in multiprocessing.active_children():
                 worker.kill()
 

@@ -43,9 +43,7 @@ class FormAdvice:
         return f"Advice: {how}. {self.reason} Judged by counts; {self.sure}."
 
 
-def advise_finetune(
-    dataset: Path, registry: TaskRegistry, task_id: str, others: Collection[str]
-) -> FormAdvice | None:
+def advise_finetune(dataset: Path, registry: TaskRegistry, task_id: str, others: Collection[str]) -> FormAdvice | None:
     """Advise on fine-tuning a task of a dataset folder; None where its counts tell nothing of the task.
 
     Parameters

@@ -68,9 +68,7 @@ def more_data(summary: Summary) -> str:
     seeds = common_seeds([side[task] for task in tasks for side in (small, large)])
     if not seeds:
         return ""
-    each = [
-        float(np.mean([large[task].by_seed[seed] - small[task].by_seed[seed] for task in tasks])) for seed in seeds
-    ]
+    each = [float(np.mean([large[task].by_seed[seed] - small[task].by_seed[seed] for task in tasks])) for seed in seeds]
     low, high = over_seeds(each)
     if low > 0:
         shown = "so pooling pays more with more data, which is what the paper says"

@@ -232,7 +232,7 @@ def _temperature(model: Model, store: Store, data: Corrections, had: float) -> f
         return had
     records = [CorrectedFrame(store, record) for record in data.heldout]
     frames = LabelledFrames(records, {data.task.id: data.task}, model.size)
-    return fit_temperatures(model.net, HeldOut(frames, FITTED_FRAMES)).get(data.task.id, had)
+    return fit_temperatures(model.net.eval(), HeldOut(frames, FITTED_FRAMES)).get(data.task.id, had)
 
 
 def _of_leaning(store: Store, card: ModelCard, data: Corrections, names: Sequence[str]) -> Replay | None:
