@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m2dino.data.records import Record
 from m2dino.errors import StoreError, TaskConflictError
 from m2dino.tasks import Task
 from qtpy.QtCore import QObject, Signal
