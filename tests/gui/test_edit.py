@@ -182,6 +182,7 @@ def test_points_have_names_and_may_be_hidden(echo_dock: M2DinoDock, hand: Any) -
     assert result.hidden(0) == {second}
     result.layer.add([0, 70, 80])
     assert result.placed(0) == [first, third], "a hidden point is passed over"
+    hand.qtbot.wait(120)
     hand.click(dock.review.chips.chips[0])  # selects it
     assert result.selected(0) == [first]
     keys = echo_dock.viewer.window._qt_viewer.canvas._key_map_handler

@@ -23,7 +23,7 @@ from m2dino.training.losses import deep_loss
 from m2dino.training.run import run
 from m2dino.training.run_folder import RunFolder
 from m2dino.training.settings import TrainSettings
-from m2dino.training.state import read_about, resume_path
+from m2dino.training.state import read_about
 from torch import Tensor
 
 from tests.synthetic import TASKS
@@ -122,20 +122,18 @@ def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
     assert read_about(state)["step"] >= 1
 
 
-def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_run_goes_on_when_repeated(
+def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_command_may_be_repeated(
     data: TrainingData, small: Architecture, tmp_path: Path
 ) -> None:
     out = tmp_path / "model.safetensors"
-    settings = TrainSettings(epochs=10.0, batch_size=1, checks=2)
+    settings = TrainSettings(epochs=3.0, batch_size=1)
 
     def kill(done: int, total: int, text: str) -> None:
-        if resume_path(out).exists():  # after the first check, where the state was saved
-            for worker in multiprocessing.active_children():
-                worker.kill()
+        for worker in multiprocessing.active_children():
+            worker.kill()
 
     with pytest.raises(TrainingError, match=r"ended from outside.*--workers 0"):
         run(data, small, settings, out, device="cpu", workers=1, on_progress=kill)
-    assert read_about(resume_path(out))["step"] > 0
     card, result = run(data, small, settings, out, device="cpu", workers=0)
     assert not result.stopped
     assert card.training["steps"] == result.steps
