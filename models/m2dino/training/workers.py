@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 
 from m2dino.errors import M2DinoError, TrainingError
 
@@ -33,6 +34,14 @@ def own_words(error: M2DinoError) -> str:
     return str(error).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].strip()
 
 
+def _is_loss(error: Exception) -> bool:
+    """Whether an error says that a worker has gone: PyTorch's own words, or a connection to it that broke."""
+    if isinstance(error, RuntimeError):
+        return "DataLoader worker" in str(error)
+    modules = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
+    return any(name.startswith("multiprocessing.") for name in modules)
+
+
 @contextmanager
 def told_if_lost() -> Iterator[None]:
     """Turn the loss of a worker, which PyTorch tells wherever the first process is then, into a sentence.
@@ -44,8 +53,8 @@ def told_if_lost() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, OSError, EOFError) as error:
+        if not _is_loss(error):
             raise
         raise TrainingError(
             "A process that reads the images was ended from outside, most likely because memory was full (in a "
