@@ -231,7 +231,7 @@ class Autosave(QObject):
                 said = write(store, items, self.seat, self.author)
             except TaskConflictError as error:
                 # Told once: what is accepted after it waits beside it. What is of other tasks goes on.
-                first_time = not box.conflict
+                first_time = not box.apart
                 for item in items:
                     if isinstance(item, Save):
                         box.set_apart(item)
@@ -255,7 +255,7 @@ class Autosave(QObject):
             box.done(items)
             if box.refused:
                 box.refused = False
-                if not any((one.refused and one.count(drafts=True)) or one.conflict for one in self._boxes.values()):
+                if not any((one.refused and one.count(drafts=True)) or one.apart for one in self._boxes.values()):
                     send(self, "recovered")
             if said is not None:
                 send(self, "saved", said)

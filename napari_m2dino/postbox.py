@@ -77,9 +77,6 @@ class PostBox:
     folder : Path
     refused : bool
         Whether the folder would not take what was to be written to it last.
-    conflict : bool
-        Whether decisions lie apart: this folder knows their task by another definition, and only another folder takes
-        them. They hold up nothing else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,12 +88,8 @@ class PostBox:
 
     @property
     def apart(self) -> int:
-        """How many decisions lie apart."""
+        """How many decisions lie apart, and hold up nothing else: the folder knows their task by another definition."""
         return len(self._apart)
-
-    @property
-    def conflict(self) -> bool:
-        return bool(self._apart)
 
     def put(self, item: Item) -> None:
         """Put an item in. A decision makes a draft of the same frame that still waits needless."""

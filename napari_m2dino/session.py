@@ -75,6 +75,11 @@ class Decision:
     author: str = ""
     seconds: float = 0.0
 
+    @property
+    def looked_at(self) -> bool:
+        """Whether it was made frame by frame: what is accepted in no time at all was accepted together with others."""
+        return self.seconds > 0 or self.fate != "accepted"
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -302,27 +307,18 @@ class LoopSession:
         return unpack(decision.packed) if decision and decision.packed is not None else None
 
     def kept_values(self) -> dict[int, Packed]:
-        """Return the values that a person has decided on one by one, by frame, in their small form.
-
-        Frames accepted in no time at all were accepted together with others: nobody has looked at them.
-        """
-        return {
-            frame: one.packed
-            for frame, one in self._decisions.items()
-            if one.packed is not None and (one.seconds > 0 or one.fate != "accepted")
-        }
+        """Return the values that a person has looked at and decided on, by frame, in their small form."""
+        return {frame: one.packed for frame, one in self._decisions.items() if one.packed is not None and one.looked_at}
 
     def judged(self, model_id: str) -> list[tuple[float, bool]]:
         """Return the confidence of each frame predicted by a model and then decided on, and whether it was left as is.
 
-        Frames accepted in no time at all were accepted together with others, and are left out.
+        Frames that nobody has looked at are left out.
         """
         return [
             (known.confidence, decision.fate == "accepted")
             for frame, decision in self._decisions.items()
-            if (decision.seconds > 0 or decision.fate != "accepted")
-            and (known := self._proposals.get(frame))
-            and known.model_id == model_id
+            if decision.looked_at and (known := self._proposals.get(frame)) and known.model_id == model_id
         ]
 
     def is_proposed(self, frame: int) -> bool:

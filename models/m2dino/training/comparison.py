@@ -220,7 +220,7 @@ def _after(on_frame: OnFrame, start: int, total: int, done: int) -> None:
 
 def _knows(model: Model, task: Task) -> bool:
     mine = model.tasks.get(task.id)
-    return mine is not None and (mine.type, mine.num_classes) == (task.type, task.num_classes)
+    return mine is not None and mine.agrees_with(task)
 
 
 def _truth(record: Record) -> Value:

@@ -212,9 +212,7 @@ def replayable(store: StoreReader, card: ModelCard, task_id: str) -> list[str]:
 def _known_alike(store: StoreReader, card: ModelCard, name: str) -> bool:
     """Whether store and checkpoint both know a task, as one of the same type and number of labels."""
     mine, known = store.tasks().get(name), card.tasks.get(name)
-    if mine is None or known is None:
-        return False
-    return (known.task.type, known.task.num_classes) == (mine.type, mine.num_classes)
+    return mine is not None and known is not None and known.task.agrees_with(mine)
 
 
 def _rule(store: StoreReader, task_id: str, names: Mapping[Key, str] | None = None) -> Rule:

@@ -150,7 +150,7 @@ def refuse_other_task(base: Path, card: ModelCard, task: Task) -> None:
     if task.id not in card.tasks:
         return
     mine = card.tasks[task.id].task
-    if (mine.type, mine.num_classes) != (task.type, task.num_classes):
+    if not mine.agrees_with(task):
         raise OtherTaskError(
             f"{base}: it knows {task.id} as {mine.type} with {mine.num_classes} labels, the corrections are "
             f"{task.type} with {task.num_classes}; rename one of the two tasks."
