@@ -67,6 +67,11 @@ class Errand(QObject):
         """Ask the work to end; what it has handed over stays."""
         self._cancelled.set()
 
+    @property
+    def asked_to_end(self) -> bool:
+        """Whether `cancel` was called since the work began, be it that the work was done by then."""
+        return self._cancelled.is_set()
+
     def close(self, timeout_s: float = 1.0, finish: bool = False) -> None:
         """End the thread; with `finish`, let the work come to its end first. Safe to call twice."""
         if not finish:

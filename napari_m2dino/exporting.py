@@ -210,7 +210,8 @@ class Exchange(QObject):
         if ending.trouble:
             self._target = None
             self.desk.tell(ending.trouble, "error")
-        elif ending.cancelled and self._target is not None:
+        elif self._target is not None and self.errand.asked_to_end:
+            # Also where the file was read by then: nothing is on the layers yet.
             self._target = None
             self.desk.tell("Import stopped: nothing was changed.")
         else:

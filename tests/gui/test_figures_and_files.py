@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,10 @@ def test_a_table_asked_for_while_the_loop_is_measured_waits_for_all_of_it_and_fo
     assert {line["unit"] for line in areas} == {"mm²"}
 
 
-def test_an_import_that_is_cancelled_changes_nothing(echo_dock: M2DinoDock, hand: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("late_s", [0.0, 1.0], ids=["while it reads", "when all is read"])
+def test_an_import_that_is_cancelled_changes_nothing(
+    echo_dock: M2DinoDock, hand: Any, tmp_path: Path, late_s: float
+) -> None:
     dock, desk = echo_dock, echo_dock.workshop.desk
     hand.click(dock.review.new_label)
     desk.go_to(2)
@@ -138,6 +142,7 @@ def test_an_import_that_is_cancelled_changes_nothing(echo_dock: M2DinoDock, hand
     desk.result.write({2: None})
     exchange = dock.workshop.hand.exchange
     exchange.import_labels(tmp_path / "coco" / "annotations" / "carotid_artery.json")
+    time.sleep(late_s)  # the window is busy meanwhile and hears of nothing
     exchange.cancel()
     hand.qtbot.waitUntil(lambda: not exchange.errand.running, timeout=60_000)
     assert "nothing was changed" in dock.message.text()

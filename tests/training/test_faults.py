@@ -102,6 +102,7 @@ def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
     root: Path, small: Architecture, tmp_path: Path
 ) -> None:
     """In a worker, whose errors arrive with a traceback."""
+    before = set(multiprocessing.active_children())
     own = Path(shutil.copytree(root, tmp_path / "root"))
     data = gather([own], builtin_tasks())
     state = tmp_path / "model.resume.safetensors"
@@ -120,6 +121,7 @@ def test_a_file_that_goes_while_it_is_trained_on_is_named_and_costs_nothing(
     assert "does not exist" in str(caught.value)
     assert "Traceback" not in str(caught.value)
     assert read_about(state)["step"] >= 1
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_worker_that_is_killed_is_told_in_a_sentence_and_the_command_may_be_repeated(

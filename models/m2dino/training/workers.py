@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from traceback import walk_tb
+from contextlib import contextmanager, suppress
+from traceback import clear_frames, walk_tb
 
 from m2dino.errors import M2DinoError, TrainingError
 
 GRACE_S = 60
 """How long a worker goes on after it was told to end: a step, and the saving of the state, must fit in."""
+
+TOLD_WITHIN_S = 0.2
+"""How long after a broken connection the system may tell of the loss, at which PyTorch raises it a second time."""
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
@@ -42,9 +46,21 @@ def _is_loss(error: Exception) -> bool:
     return any(name.startswith("multiprocessing.") for name in modules)
 
 
+def _let_go(error: BaseException | None) -> None:
+    """Forget what the frames of an error hold, so that the loader and its workers end now.
+
+    As long as they live PyTorch counts on the workers, and tells their loss again at whatever runs next.
+    """
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 @contextmanager
 def told_if_lost() -> Iterator[None]:
     """Turn the loss of a worker, which PyTorch tells wherever the first process is then, into a sentence.
+
+    After an error that a user can mend, too, the workers have ended.
 
     Raises
     ------
@@ -53,9 +69,15 @@ def told_if_lost() -> Iterator[None]:
     """
     try:
         yield
+    except M2DinoError as error:
+        _let_go(error)
+        raise
     except (RuntimeError, OSError, EOFError) as error:
         if not _is_loss(error):
             raise
+        with suppress(RuntimeError):
+            time.sleep(TOLD_WITHIN_S)
+        _let_go(error)
         raise TrainingError(
             "A process that reads the images was ended from outside, most likely because memory was full (in a "
             "container: its shared memory, --shm-size). Repeat the command to go on from what is saved; --workers 0 "
