@@ -118,11 +118,14 @@ def test_mistakes_are_answered_in_one_sentence(
         (("predict", loop, *segment, "--frames", "a:b"), ("--frames a:b",)),
         (("predict", loop, "--task", "lung", "--checkpoint", text, "-o", out), ("text.txt",)),
         (("predict", "--fmuia", root, "--task", "lung", *known), ("--fmuia alone",)),
+        (("predict", "--fmuia", root, "--frames", "0:2", *known), ("--frames", "whole")),
+        (("predict", "--fmuia", root, *known[:-1], root), ("labelled", "a folder of their own")),
         (("predict", "--fmuia", tmp_path, *known), ("csv_files",)),
     ):
         assert_one_sentence(inside(*words), *says)
     assert_one_sentence(m2dino("predict", loop, "--task", "organ_cls", *known), "never trained")
     assert not out.exists()
+    assert not list(root.glob("*.json"))
 
 
 def test_a_damaged_image_costs_its_own_predictions_alone(

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from m2dino.data.fmuia import read_root
-from m2dino.data.fmuia_output import OutputReader, OutputWriter, check_apart, mask_file
+from m2dino.data.fmuia_output import (
+    OutputReader,
+    OutputWriter,
+    check_apart,
+    check_nothing_labelled,
+    mask_file,
+)
 from m2dino.data.own_tasks import tasks_of
 from m2dino.data.row_values import label_value
 from m2dino.errors import DatasetError, M2DinoError, MissingFileError, UsageError
@@ -168,6 +174,13 @@ def test_what_a_run_that_breaks_finds_stays(dataset: Path, tmp_path: Path) -> No
     with pytest.raises(RuntimeError):
         broken()
     assert sorted(out.rglob("*")) == before
+
+
+def test_no_labelled_mask_is_predicted_over(dataset: Path, tmp_path: Path) -> None:
+    rows = read_root(dataset, labels=False)
+    check_nothing_labelled(tmp_path / "out", rows)
+    with pytest.raises(UsageError, match="a folder of their own"):
+        check_nothing_labelled(dataset / ".." / dataset.name, rows)
 
 
 def test_labels_are_never_taken_for_predictions_of_an_earlier_run(dataset: Path) -> None:

@@ -123,6 +123,18 @@ def test_weights_of_a_pyramid_are_told_from_those_without(path: Path, tmp_path: 
         read_card(tampered(path, tmp_path / "flat.safetensors", card=card))
 
 
+def test_weights_of_class_maps_are_told_from_those_without(path: Path, tmp_path: Path) -> None:
+    architecture = read_card(path).architecture
+    assert architecture.class_maps
+    net = M2Dino(architecture, [builtin_tasks()["breast_3cls"]])
+    named = {"breast_3cls": TaskReport(builtin_tasks()["breast_3cls"], 9)}
+    save_checkpoint(net, ModelCard("classes", architecture, named), tmp_path / "classes.safetensors")
+    path = tmp_path / "classes.safetensors"
+    card = changed_card(path, architecture={**architecture.to_dict(), "class_maps": False})
+    with pytest.raises(NotACheckpointError, match="1 heads that tell classes from a deep map instead of 0"):
+        read_card(tampered(path, tmp_path / "flat.safetensors", card=card))
+
+
 def test_a_newer_version_says_what_to_do(path: Path, tmp_path: Path) -> None:
     with pytest.raises(NotACheckpointError, match="update this program"):
         read_card(tampered(path, tmp_path / "new.safetensors", version="99"))

@@ -10,6 +10,7 @@ import torch
 from m2dino.errors import NotACheckpointError, UsageError
 from m2dino.network.checkpoint import write_tensors
 from m2dino.network.config import Architecture, preset
+from m2dino.network.heads import ClassificationReadings
 from m2dino.network.model import M2Dino
 from m2dino.network.stem import EARLY, ConvStem, features_of, fold_batch_norms
 from m2dino.network.stem_weights import bundled_stem, load_stem, start_stem, write_stem
@@ -99,6 +100,45 @@ def test_the_decoder_hears_of_every_map_of_the_stem(architecture: Architecture, 
                 other = [maps + (at == index) for at, maps in enumerate(prefix.detail)]
                 after = net.from_prefix(prefix._replace(detail=tuple(other)), (SIZE // 16, SIZE // 16), "fetal_head")[0]
                 assert not torch.allclose(before, after)
+
+
+def test_classes_are_told_from_the_deepest_map_beside_the_tokens(architecture: Architecture, images: Tensor) -> None:
+    """From no other map; and from none in checkpoints of before, or where no deep map is kept."""
+    grid = (SIZE // 16, SIZE // 16)
+    for changes, told in (({}, [3]), ({"class_maps": False}, []), ({"pyramid": False}, []), ({"stem": ""}, [])):
+        torch.manual_seed(0)
+        net = M2Dino(architecture.with_options(**changes), [builtin_tasks()["breast_3cls"]]).eval()
+        with torch.inference_mode():
+            prefix = net.prefix(images)
+            before = net.from_prefix(prefix, grid, "breast_3cls")[0]
+            hears = []
+            for index in range(len(prefix.detail)):
+                # Not a constant, which the head's norm would take away.
+                other = [maps * (1 + (at == index) * torch.rand_like(maps)) for at, maps in enumerate(prefix.detail)]
+                after = net.from_prefix(prefix._replace(detail=tuple(other)), grid, "breast_3cls")[0]
+                if not torch.allclose(before, after):
+                    hears.append(index)
+        assert hears == told, changes
+
+
+def test_reading_classes_from_the_deepest_map_does_not_train_the_stem(
+    architecture: Architecture, images: Tensor
+) -> None:
+    task = builtin_tasks()["breast_3cls"]
+    net = M2Dino(architecture, [task]).train()
+    output = net(images, task.id)
+    assert isinstance(output, ClassificationReadings)
+    of_tokens, of_the_map = output.readings.unbind(1)
+    of_the_map.sum().backward(retain_graph=True)
+    learns = {name for name, parameter in net.named_parameters() if parameter.grad is not None}
+    head = f"heads.{net.key(task.id)}"
+    assert learns == {f"{head}.{layer}.{part}" for layer in ("deep_norm", "deep_out") for part in ("weight", "bias")}
+    of_tokens.sum().backward()
+    assert net.stem is not None
+    assert all(parameter.grad is not None for parameter in net.stem.parameters())
+    # An answer to show is one, and the mean of both.
+    mean = net.eval()(images, task.id)
+    assert mean[0].shape == (len(images), task.num_classes)
 
 
 def test_the_presets_stem_has_its_weights_in_the_package() -> None:

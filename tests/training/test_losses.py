@@ -6,7 +6,7 @@ import pytest
 import torch
 from m2dino.errors import UsageError
 from m2dino.network.config import Architecture
-from m2dino.network.heads import ClassificationOutput, SegmentationOutput
+from m2dino.network.heads import ClassificationOutput, ClassificationReadings, SegmentationOutput
 from m2dino.network.model import M2Dino
 from m2dino.tasks import builtin_tasks
 from m2dino.training.losses import class_weights, loss_of
@@ -41,6 +41,26 @@ def test_balanced_classes_have_an_equal_say() -> None:
     assert pull[:90].sum().item() == pytest.approx(-pull[90:].sum().item())
     assert torch.equal(class_weights(counts, 0.0), torch.ones(2))
     assert class_weights([5, 0, 5], 0.5)[1] == 0
+
+
+def test_each_of_several_readings_learns_as_much_as_it_would_alone() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(6, 2, 3, requires_grad=True), torch.tensor([0, 1, 2, 0, 1, 2])
+    weights = class_weights([30, 20, 10], 0.5)
+    loss_of(ClassificationReadings(logits), target, LossSettings(focal=1.0), weights).backward()
+    assert logits.grad is not None
+    for index in range(2):
+        alone = logits.detach()[:, index].clone().requires_grad_()
+        loss_of(ClassificationOutput(alone), target, LossSettings(focal=1.0), weights).backward()
+        assert alone.grad is not None
+        assert torch.allclose(logits.grad[:, index], alone.grad)
+
+
+def test_the_answer_of_several_readings_is_the_mean_of_their_probabilities() -> None:
+    said = torch.tensor([[[0.9, 0.1], [0.3, 0.7]], [[1.0, 0.0], [1.0, 0.0]]])
+    answer = ClassificationReadings(said.log()).mean().logits
+    assert answer.isfinite().all()
+    assert torch.allclose(answer.softmax(dim=1), torch.tensor([[0.6, 0.4], [1.0, 0.0]]), atol=1e-6)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])

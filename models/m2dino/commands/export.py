@@ -63,6 +63,7 @@ def export(
             for loop in files.values():
                 loop.close()
     if done is None:
+        print("m2dino: stopped; nothing was written.", file=sys.stderr)
         raise typer.Exit(130)
     for sentence in (*done.left_out, *done.missing):
         print(f"m2dino: left out: {sentence}", file=sys.stderr)

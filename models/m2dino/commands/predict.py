@@ -87,6 +87,8 @@ def predict(
     if fmuia is not None:
         if paths or task:
             raise UsageError("Give loops and --task, or --fmuia alone.")
+        if (frames, region, frame_axis) != (":", "auto", ""):
+            raise UsageError("--frames, --region and --frame-axis are for loops: a data set's images are taken whole.")
         _predict_fmuia(fmuia, checkpoint, device, out, tta)
         return
     if not paths or not task:
@@ -130,7 +132,7 @@ def predict(
 
 def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: bool) -> None:
     from m2dino.data.fmuia import find_roots, read_root, tasks_of
-    from m2dino.data.fmuia_output import OutputWriter, check_apart, check_masks_apart
+    from m2dino.data.fmuia_output import OutputWriter, check_apart, check_masks_apart, check_nothing_labelled
     from m2dino.evaluation import predict_rows
     from m2dino.predictor import load_model
     from m2dino.tasks import load_tasks
@@ -145,6 +147,7 @@ def _predict_fmuia(path: Path, checkpoint: str, device: str, out: Path, tta: boo
     tasks = tasks_of(rows, load_tasks().extended(model.tasks.values()))
     check_apart(rows)
     check_masks_apart(rows)
+    check_nothing_labelled(out, rows)
     progress, done = terminal_progress(), 0
     left_out: list[Row] = []
 

@@ -82,6 +82,24 @@ def check_masks_apart(rows: Iterable[Row]) -> None:
                 )
 
 
+def check_nothing_labelled(out: Path, rows: Iterable[Row]) -> None:
+    """Check that no predicted mask goes where an image or a labelled mask lies.
+
+    Raises
+    ------
+    UsageError
+        One would, as where the data's own folder is named for the output.
+    """
+    rows = list(rows)
+    labelled = {path for row in rows for path in (row.image, row.mask)}
+    for row in rows:
+        if row.type == "segmentation" and mask_file(out, row).resolve() in labelled:
+            raise UsageError(
+                f"{out}: the predicted masks would take the place of labelled ones, such as {mask_file(out, row)}: give "
+                "the predictions a folder of their own."
+            )
+
+
 def _lines(one: Row, other: Row) -> str:
     return f"{one.csv}, line {one.line}, and {other.csv}, line {other.line},"
 

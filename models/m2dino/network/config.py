@@ -39,6 +39,8 @@ class Architecture:
         Name in timm of a convolutional network to run beside the ViT (see `stem.ConvStem`); empty for none.
     pyramid : bool
         Whether the decoder takes the stem's deep maps too, and not only those at stride 4 and 8.
+    class_maps : bool
+        Whether classes are told from the deepest map of a stem with a pyramid too, and not from the tokens alone.
     boxes : str
         How a box is told: by a heatmap of each of its "edges", or by its "centre" and distances from there, as in
         checkpoints made before edges came.
@@ -56,6 +58,7 @@ class Architecture:
     detail_width: int = 32
     stem: str = ""
     pyramid: bool = False
+    class_maps: bool = False
     boxes: Literal["edges", "centre"] = "centre"
     image_size: int = 256
 
@@ -90,7 +93,9 @@ class Architecture:
 
 PRESETS: dict[Preset, Architecture] = {
     # The names are timm's; weights of the same names carry the DINOv3 licence and are never shipped here.
-    "tiny": Architecture("vit_tiny_patch16_dinov3_qkvb", stem="mobilenetv2_100", pyramid=True, boxes="edges"),
+    "tiny": Architecture(
+        "vit_tiny_patch16_dinov3_qkvb", stem="mobilenetv2_100", pyramid=True, class_maps=True, boxes="edges"
+    ),
     "small": Architecture("vit_small_patch16_dinov3", decoder_width=128, detail_width=48, boxes="edges"),
     "base": Architecture("vit_base_patch16_dinov3", decoder_width=192, detail_width=64, boxes="edges"),
     "large": Architecture("vit_large_patch16_dinov3", moe_from=12, decoder_width=256, detail_width=64, boxes="edges"),

@@ -27,10 +27,13 @@ class Features(NamedTuple):
         Final patch tokens, without class and register tokens.
     dense : Tensor, (B, width, H / 4, W / 4), or None
         The decoder's map; None for classification, which does not need it.
+    deep : Tensor, (B, C, H / 32, W / 32), or None
+        The stem's deepest map, for classification; None where it is told from the tokens alone.
     """
 
     tokens: Tensor
     dense: Tensor | None
+    deep: Tensor | None = None
 
 
 class SegmentationOutput(NamedTuple):
@@ -43,6 +46,16 @@ class ClassificationOutput(NamedTuple):
     """Class logits (B, K)."""
 
     logits: Tensor
+
+
+class ClassificationReadings(NamedTuple):
+    """Class logits (B, R, K) of R readings that learn each by itself: what a head of several answers in training."""
+
+    readings: Tensor
+
+    def mean(self) -> ClassificationOutput:
+        """Return the logits of their mean probabilities."""
+        return ClassificationOutput(self.readings.softmax(dim=2).mean(dim=1).clamp(min=1e-12).log())
 
 
 class DetectionOutput(NamedTuple):
@@ -68,6 +81,8 @@ class RegressionOutput(NamedTuple):
 
 
 Output = SegmentationOutput | ClassificationOutput | DetectionOutput | RegressionOutput
+TrainingOutput = Output | ClassificationReadings
+"""What a network answers while it is in training mode."""
 
 
 def cell_centres(count: int, device: torch.device) -> Tensor:
@@ -123,20 +138,35 @@ class SegmentationHead(nn.Module):
 
 
 class ClassificationHead(nn.Module):
-    """Attention pooling beside mean pooling over the patch tokens, then a linear layer."""
+    """Attention pooling beside mean pooling over the patch tokens, then a linear layer.
 
-    def __init__(self, dim: int, num_classes: int) -> None:
+    With `deep` channels of a stem's deepest map a second linear layer reads that map's mean and maximum, and the answer
+    is the mean of both probabilities. Each is trained on its own, and the second does not train the stem: a map that
+    knew ImageNet before is soon fitted to a few hundred images, and would leave the tokens nothing to learn.
+    """
+
+    def __init__(self, dim: int, num_classes: int, deep: int = 0) -> None:
         super().__init__()
         self.attention = nn.Linear(dim, 1)
         self.norm = nn.LayerNorm(2 * dim)
         self.dropout = nn.Dropout(0.2)
         self.out = nn.Linear(2 * dim, num_classes)
+        self.deep_norm = nn.LayerNorm(2 * deep) if deep else None
+        self.deep_out = nn.Linear(2 * deep, num_classes) if deep else None
 
-    def forward(self, features: Features) -> ClassificationOutput:
+    def forward(self, features: Features) -> ClassificationOutput | ClassificationReadings:
         tokens = features.tokens
         weights = self.attention(tokens).softmax(dim=1)
         pooled = torch.cat([(weights * tokens).sum(dim=1), tokens.mean(dim=1)], dim=-1)
-        return ClassificationOutput(self.out(self.dropout(self.norm(pooled))).float())
+        logits = self.out(self.dropout(self.norm(pooled))).float()
+        if self.deep_norm is None or self.deep_out is None:
+            return ClassificationOutput(logits)
+        assert features.deep is not None
+        maps = features.deep.detach().flatten(2)
+        seen = torch.cat([maps.mean(dim=2), maps.amax(dim=2)], dim=-1)
+        second = self.deep_out(self.dropout(self.deep_norm(seen))).float()
+        both = ClassificationReadings(torch.stack([logits, second], dim=1))
+        return both if self.training else both.mean()
 
 
 class CentreBoxHead(nn.Module):
@@ -199,12 +229,12 @@ class RegressionHead(nn.Module):
         return RegressionOutput(soft_argmax(heat), heat)
 
 
-def make_head(task: Task, dim: int, width: int, boxes: Literal["edges", "centre"]) -> nn.Module:
-    """Return a fresh head for a task on `dim` token channels and `width` decoder channels."""
+def make_head(task: Task, dim: int, width: int, boxes: Literal["edges", "centre"], deep: int = 0) -> nn.Module:
+    """Return a fresh head for a task on `dim` token channels, `width` of the decoder and `deep` of a stem."""
     if task.type == "segmentation":
         return SegmentationHead(width, task.num_classes)
     if task.type == "classification":
-        return ClassificationHead(dim, task.num_classes)
+        return ClassificationHead(dim, task.num_classes, deep)
     if task.type == "detection":
         return EdgeBoxHead(width) if boxes == "edges" else CentreBoxHead(width)
     return RegressionHead(width, task.num_classes)

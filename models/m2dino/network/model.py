@@ -69,6 +69,10 @@ class M2Dino(nn.Module):
         width = 0 if self.stem else architecture.detail_width
         self.detail = DetailBranch(width) if width else None
         shallow = self.stem.channels[: self.stem_maps] if self.stem else [width] if width else []
+        # Of the map that classes are told from beside the tokens; 0 for none.
+        self.class_channels = (
+            self.stem.channels[-1] if self.stem and architecture.pyramid and architecture.class_maps else 0
+        )
         self.decoder = Decoder(self.backbone.dim, architecture.decoder_width, shallow)
         if self.stem and (pretrained or weights is not None):
             # The tokens start as the trained ViT's own.
@@ -94,7 +98,8 @@ class M2Dino(nn.Module):
         """Give a task an embedding and a head, freshly drawn; nothing else changes."""
         key = self.key(task.id)
         self.embeddings[key] = nn.Parameter(torch.randn(self.architecture.task_dim))
-        self.heads[key] = make_head(task, self.backbone.dim, self.architecture.decoder_width, self.architecture.boxes)
+        width, boxes = self.architecture.decoder_width, self.architecture.boxes
+        self.heads[key] = make_head(task, self.backbone.dim, width, boxes, self.class_channels)
         self.tasks[task.id] = task
 
     def add_private_experts(self, task_id: str) -> None:
@@ -164,7 +169,8 @@ class M2Dino(nn.Module):
                 levels = decoder.levels(maps, encoded.detail)
             else:
                 levels = [decoder(maps, encoded.detail)]
-        return [self.heads[key](Features(encoded.tokens, dense)) for dense in levels]
+        deep = encoded.detail[-1] if self.class_channels else None
+        return [self.heads[key](Features(encoded.tokens, dense, deep)) for dense in levels]
 
     def from_prefix(self, prefix: Prefix, grid: tuple[int, int], task_id: str) -> Output:
         """Finish for one task from a prefix of (h, w) = `grid` patches."""

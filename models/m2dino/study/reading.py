@@ -64,11 +64,13 @@ def _experts(summary: Summary) -> list[str]:
             continue
         gains, losses = (sum(line.change.verdict == kind for line in lines) for kind in ("gain", "loss"))
         mean = float(np.mean([line.change.points for line in lines]))
-        seeds = min(line.seeds for line in lines)
+        fewest, most = min(line.seeds for line in lines), max(line.seeds for line in lines)
+        # A run that failed leaves its tasks with fewer seeds than others have.
+        seeds = f"{fewest} {'seed' if fewest == 1 else 'seeds'}" if fewest == most else f"{fewest} to {most} seeds"
         of_equal = ", the dense network of equal compute" if against == equal_compute(arm) else ""
         told.append(
-            f"{arm} against {against}{of_equal}: {mean:+.1f} points over {len(lines)} tasks and {seeds} "
-            f"{'seed' if seeds == 1 else 'seeds'}; shown to be better for {gains} of the tasks and worse for {losses}."
+            f"{arm} against {against}{of_equal}: {mean:+.1f} points over {len(lines)} tasks and {seeds}; "
+            f"shown to be better for {gains} of the tasks and worse for {losses}."
         )
     return told
 

@@ -148,13 +148,13 @@ class _Run:
             stopped = self._learn(one, probe, probing=True) or self._learn(one, end, probing=False)
             if stopped:
                 break
-        self.net.heads[self.net.key(self.task_id)].eval()
         if not self.best.weights:
             raise TrainingError(STOPPED)
         # Where the held-out frames tell no state from another, shorter is not better, but less learnt.
         if self.known and not stopped and np.isfinite(self.best_score):
             self._shorter()
         self._put(self.best.weights)
+        self.net.heads[self.net.key(self.task_id)].eval()
         self.best.stopped, self.best.batch = stopped, self.halving.size
         return self.best
 

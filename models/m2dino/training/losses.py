@@ -12,10 +12,11 @@ from torchvision.ops import generalized_box_iou_loss
 from m2dino.data.letterbox import resize_logits
 from m2dino.network.heads import (
     ClassificationOutput,
+    ClassificationReadings,
     DetectionOutput,
-    Output,
     RegressionOutput,
     SegmentationOutput,
+    TrainingOutput,
     cell_centres,
     edge_profiles,
     grid_centres,
@@ -43,7 +44,7 @@ def class_weights(counts: Sequence[int], balance: float) -> Tensor:
 
 
 def loss_of(
-    output: Output,
+    output: TrainingOutput,
     target: Tensor,
     settings: LossSettings = DEFAULT,
     weights: Tensor | None = None,
@@ -53,7 +54,7 @@ def loss_of(
 
     Parameters
     ----------
-    output : Output
+    output : TrainingOutput
     target : Tensor
         As in `Sample.target`, with a leading batch axis.
     settings : LossSettings
@@ -64,6 +65,10 @@ def loss_of(
     """
     if isinstance(output, SegmentationOutput):
         return segmentation_loss(output.logits, target, settings, total)
+    if isinstance(output, ClassificationReadings):
+        # Each learns as much as it would alone.
+        each = [ClassificationOutput(reading) for reading in output.readings.unbind(1)]
+        return torch.stack([loss_of(reading, target, settings, weights, total) for reading in each]).sum()
     if isinstance(output, ClassificationOutput):
         losses = _cross_entropy(output.logits, target, settings.focal, settings.label_smoothing)
         return (losses if weights is None else losses * weights.to(losses)[target]).mean()
@@ -73,7 +78,7 @@ def loss_of(
 
 
 def deep_loss(
-    outputs: Sequence[Output],
+    outputs: Sequence[TrainingOutput],
     target: Tensor,
     settings: LossSettings = DEFAULT,
     weights: Tensor | None = None,

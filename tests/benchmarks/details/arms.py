@@ -38,6 +38,8 @@ class Arm:
     decoder_width : int
     pyramid : bool
         Whether the decoder takes the stem's deep maps too.
+    class_maps : bool
+        Whether, with a pyramid, classes are told from the deepest of them too.
     image_size : int
     """
 
@@ -49,6 +51,7 @@ class Arm:
     coarse: float = 0.0
     decoder_width: int = 64
     pyramid: bool = False
+    class_maps: bool = False
     deep: float = 0.0
     image_size: int = 128
     weights: Path | None = None
@@ -67,6 +70,7 @@ class Arm:
             "coarse": self.coarse,
             "decoder_width": self.decoder_width,
             "pyramid": self.pyramid,
+            "class_maps": self.class_maps,
             "deep": self.deep,
             "image_size": self.image_size,
         }
@@ -82,6 +86,7 @@ class Arm:
             image_size=self.image_size,
             decoder_width=self.decoder_width,
             pyramid=self.pyramid,
+            class_maps=self.class_maps,
         )
         if self.stem == "none":
             architecture = architecture.with_options(stem="")
@@ -106,6 +111,7 @@ ARMS = {
         Arm("two-experts", top_k=1, experts=2),
         Arm("wide-decoder", decoder_width=128),
         Arm("pyramid", pyramid=True),
+        Arm("class-maps", pyramid=True, class_maps=True),
         Arm("wide-pyramid", decoder_width=128, pyramid=True),
         Arm("coarse", coarse=0.5),
         Arm("deep", deep=0.5),
