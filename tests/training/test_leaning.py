@@ -13,11 +13,13 @@ from m2dino.data.records import Record
 from m2dino.data.store import Store
 from m2dino.lineage import objections
 from m2dino.network.card import ModelCard, TaskReport, read_card
-from m2dino.network.checkpoint import save_checkpoint
+from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
 from m2dino.network.model import M2Dino
 from m2dino.predictor import load_model
 from m2dino.tasks import Label, Task, builtin_tasks
 from m2dino.training.comparing import outcome
+from m2dino.training.comparison import compare_models
+from m2dino.training.comparison_report import read_report
 from m2dino.training.corrections import corrections
 from m2dino.training.estimate import estimate
 from m2dino.training.finetune import FinetuneSettings, finetune
@@ -135,3 +137,21 @@ def test_labels_that_are_only_numbered_take_nothing_away_from_what_the_base_know
         assert change.before == pytest.approx(headline(as_it_answers).value)
         assert read_card(new).tasks[task.id].task == kept
         assert result.snapshot.task == kept
+
+
+def test_the_use_of_the_experts_is_told_of_the_points_and_not_of_the_outline_beside_them(tmp_path: Path) -> None:
+    """The network answers two tasks for each frame then, of which the other has no expert of its own."""
+    base, new = checkpoint(tmp_path / "base.safetensors", (HEAD, DIAMETERS, OTHER)), tmp_path / "new.safetensors"
+    # The same weights, but nothing is read together.
+    plain = checkpoint(tmp_path / "plain.safetensors", (replace(HEAD, outline="free"), DIAMETERS, OTHER))
+    report = tmp_path / "report"
+    with Store.open(diameters(tmp_path / "store")) as store:
+        result = finetune(store, DIAMETERS.id, base, new, settings=SETTINGS, device="cpu")
+        told = outcome(result, store, DIAMETERS.id, new, base, report=report, device="cpu")
+        alone = compare_models(store, DIAMETERS.id, plain, new, device="cpu")
+    assert told.report == report
+    read, net = read_report(report), load_checkpoint(new)[0]
+    assert len(read.experts_after.own) == len(read.experts_after.gates) == len(net.backbone.mixtures)
+    assert alone is not None
+    assert alone.usage_before is not None
+    assert [list(row) for row in read.experts_before.gates] == alone.usage_before.gates

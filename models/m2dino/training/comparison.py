@@ -277,6 +277,11 @@ def _watching(net: M2Dino, task_id: str) -> Iterator[_Watched]:
     watched = _Watched()
     mixtures = [block.moe for block in net.backbone.mixtures]
     private: dict[int, Tensor] = {}
+    embedding = net.embeddings[net.key(task_id)]
+
+    def is_own(given: tuple[Tensor, ...]) -> bool:
+        # Points may be read with an outline (`Task.axes_of`), for which the network answers another task as well.
+        return given[1] is embedding
 
     def heard(_module: nn.Module, _given: tuple[Tensor, ...], out: Tensor) -> None:
         private[0] = out
@@ -286,14 +291,16 @@ def _watching(net: M2Dino, task_id: str) -> Iterator[_Watched]:
             mine, others = own.float().norm(dim=-1), (out - own).float().norm(dim=-1)
             watched.own[-1].append(float((mine / (mine + others).clamp_min(1e-9)).mean()))
 
-    def began(_module: nn.Module, _given: tuple[Tensor, ...]) -> None:
+    def began(_module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if not is_own(given):
+            return
         watched.gates.append([])
         if net.has_private_experts(task_id):
             watched.own.append([])
 
-    def gated(module: nn.Module, _given: tuple[Tensor, ...], _out: Tensor) -> None:
+    def gated(module: nn.Module, given: tuple[Tensor, ...], _out: Tensor) -> None:
         gates = module.last_gates
-        if isinstance(gates, Tensor) and net.architecture.routed and gates.shape[-1] > 1:
+        if is_own(given) and isinstance(gates, Tensor) and net.architecture.routed and gates.shape[-1] > 1:
             watched.gates[-1].append(gates.float().mean(dim=(0, 1)).cpu())
 
     hooks = [mixtures[0].register_forward_pre_hook(began)] if mixtures else []
