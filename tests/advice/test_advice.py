@@ -17,6 +17,7 @@ from m2dino.advice.evidence import EVIDENCE
 from m2dino.advice.finetuning import advise_finetune
 from m2dino.advice.report import to_json, to_text
 from m2dino.advice.rules import by_counts, overall
+from m2dino.network.config import preset
 from m2dino.network.model import M2Dino
 from m2dino.tasks import Task, TaskRegistry, builtin_tasks
 from m2dino.training.data import TrainingData, gather
@@ -184,3 +185,17 @@ def test_a_task_and_its_copy_do_not_pull_apart(root: Path) -> None:
     assert found.cosines[places[0], places[1]] == pytest.approx(1, abs=1e-4)
     assert found.worst("twin") is not None
     assert found.worst("twin")[0] == "breast_2cls"  # type: ignore[index]
+
+
+def test_classes_pull_as_they_do_in_training(root: Path) -> None:
+    """There each reading has a loss of its own: how sure that of the stem's map is changes no other gradient."""
+    data = gather([root], builtin_tasks(), task_ids=("breast_2cls",))
+    torch.manual_seed(0)
+    net = M2Dino(preset("tiny").with_options(image_size=64, num_experts=2, moe_from=9, task_dim=8), data.tasks.values())
+    rows = {"breast_2cls": data.train}
+    before = conflict(net, rows, torch.device("cpu")).itself
+    assert np.isfinite(before).all()
+    with torch.no_grad():
+        net.get_parameter(f"heads.{net.key('breast_2cls')}.deep_out.bias").copy_(torch.tensor([9.0, -9.0]))
+    assert conflict(net, rows, torch.device("cpu")).itself == pytest.approx(before)
+    assert not any(module.training for module in net.modules())

@@ -6,7 +6,8 @@ of each task's own images: where that is near zero, the gradients are noise and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +84,28 @@ def _gradient(
     total: Tensor | None = None
     for start in range(0, len(indices), BATCH):
         sample = collate([frames[SampleKey(i, None)] for i in indices[start : start + BATCH]])
-        output = net(net.normalise(sample.image.to(device)), task)
+        with _as_it_learns(net, task):
+            output = net(net.normalise(sample.image.to(device)), task)
         loss = loss_of(output, sample.target.to(device))
         parts = torch.autograd.grad(loss, list(shared), allow_unused=True)
         filled = [torch.zeros_like(p) if g is None else g for p, g in zip(shared, parts, strict=True)]
         flat = torch.cat([part.flatten() for part in filled])[::every].float().cpu()
         total = flat if total is None else total + flat
     return total
+
+
+@contextmanager
+def _as_it_learns(net: M2Dino, task: str) -> Iterator[None]:
+    """Have a head of several readings answer with each, as in training: in their mean, one that is sure hides another.
+
+    Its dropout, a module below the head, stays off.
+    """
+    head = net.heads[net.key(task)]
+    head.training = True
+    try:
+        yield
+    finally:
+        head.training = False
 
 
 def _cosine(one: Tensor, other: Tensor) -> float:
