@@ -16,10 +16,10 @@ from m2dino.data.samples import LabelledFrames
 from m2dino.data.store import Store
 from m2dino.data.store_import import import_rows
 from m2dino.errors import NothingToReplayError, TrainingError
-from m2dino.network.card import HEADLINE, MetricValue, read_card
+from m2dino.network.card import HEADLINE, MetricValue, TaskReport, read_card
 from m2dino.network.card_file import rewrite_card
 from m2dino.network.checkpoint import load_checkpoint, save_checkpoint
-from m2dino.tasks import builtin_tasks
+from m2dino.tasks import Label, Task, builtin_tasks
 from m2dino.training import finetune as finetuning
 from m2dino.training.checks import MOST_ROWS, Check, HeldOut
 from m2dino.training.colabelled import SharedForward
@@ -100,6 +100,21 @@ def test_corrections_of_other_tasks_in_the_store_are_replayed(base: Path, tmp_pa
         assert not trained & {(record.loop_id, record.frame) for record in other.heldout}
     assert len(replay.train) == sum(len(other.train) for other in replay.corrected.values())
     assert replay.held_out == sum(len(other.heldout) for other in replay.corrected.values()) > 0
+
+
+def test_a_task_is_replayed_as_the_base_knows_it_where_the_store_only_counts_its_labels(
+    base: Path, tmp_path: Path
+) -> None:
+    """Imported without a task file, nothing of the labels says that they must not be mirrored."""
+    side = Task("side", "classification", (Label("port"), Label("starboard")), "Side", horizontal_flip=False)
+    numbered = Task.from_dict({"id": "side", "type": "classification", "labels": ["class 0", "class 1"]})
+    folder = make_store(make_store(tmp_path / "store", loops=3), "classification", loops=3, task=numbered)
+    card = read_card(base)
+    card = replace(card, tasks={**card.tasks, side.id: TaskReport(side, 10)})
+    with Store.open(folder) as store:
+        replay = gather_replay(card, corrections(store, LUMEN), [], store)
+    assert replay.tasks == {side.id: side}
+    assert replay.corrected[side.id].task == side
 
 
 def test_it_tells_how_it_goes(base: Path, root: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from m2dino.progress import ShouldStop, never_stop
 from m2dino.scoring.task_scores import TaskScores, summarise
 from m2dino.tasks import Task
 from m2dino.training.apart import corrections_apart, held_for_any, without
-from m2dino.training.corrections import Corrections, corrections, replayable
+from m2dino.training.corrections import Corrections, corrections, definition, replayable
 from m2dino.training.data import TrainingData
 from m2dino.training.finetune_common import FinetuneProgress, OnFinetuneProgress, score_heldout
 from m2dino.training.pictures import STOPPED
@@ -97,7 +97,10 @@ def gather_replay(
     corrected = {name: corrections(store, name) for name in replayable(store, card, task_id)}
     held = held_for_any(store)
     own = corrections_apart(store, data, held)
-    corrected = {name: replace(other, train=without(other.train, held)) for name, other in corrected.items()}
+    corrected = {
+        name: replace(other, task=definition(card, other.task), train=without(other.train, held))
+        for name, other in corrected.items()
+    }
     train: list[Row | CorrectedFrame] = []
     val: list[Row] = []
     tasks = {name: other.task for name, other in corrected.items()}
