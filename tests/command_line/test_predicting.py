@@ -53,6 +53,15 @@ def test_masks_are_written_beside_their_list(loop: Path, checkpoint: Path, tmp_p
     ]
 
 
+def test_masks_of_an_earlier_run_go(loop: Path, checkpoint: Path, tmp_path: Path, inside: Run) -> None:
+    """Whoever reads the pictures alone would take them for the last model's."""
+    for frames, left in (("0:3", (0, 1, 2)), ("1:2", (1,))):
+        folder, _ = predicted(loop, "segmentation", checkpoint, tmp_path / "out", "--frames", frames, run=inside)
+        (folder / "notes.png").write_bytes(b"of a person")
+        masks = [f"mask_{frame:06d}.png" for frame in left]
+        assert sorted(path.name for path in folder.iterdir()) == [*masks, "notes.png", "predictions.json"]
+
+
 @pytest.mark.parametrize("kind", ["classification", "detection", "regression"])
 def test_other_values_are_in_the_list(kind: str, loop: Path, checkpoint: Path, tmp_path: Path, inside: Run) -> None:
     folder, about = predicted(loop, kind, checkpoint, tmp_path / "out", run=inside)

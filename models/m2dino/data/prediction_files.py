@@ -74,7 +74,9 @@ def value_fields(value: Value, task: Task) -> dict[str, Any]:
 
 
 class LoopPredictionWriter:
-    """Writes the predictions of one loop as they come; a context manager, whose end writes predictions.json.
+    """Writes the predictions of one loop as they come; a context manager, whose clean end writes predictions.json.
+
+    The folder then holds this run's predictions alone: masks of an earlier one are removed.
 
     The folder is named after the loop's identity, never after its file: a file's name may hold a patient's.
 
@@ -133,3 +135,6 @@ class LoopPredictionWriter:
             "predictions": self._entries,
         }
         write_prediction(self.folder / "predictions.json", json.dumps(about, indent=1).encode())
+        # Of other frames, and maybe of another model: whoever reads the pictures alone would take them for this run's.
+        mine = {entry.get("mask") for entry in self._entries}
+        remove_predictions(path for path in sorted(self.folder.glob("mask_*.png")) if path.name not in mine)
