@@ -132,6 +132,10 @@ def test_tasks_and_a_limit_choose_rows_evenly(root: Path, written: Path, tmp_pat
     with listing.open(encoding="utf-8", newline="") as stream:
         lines = [line["line"] for line in csv.DictReader(stream)]
     assert lines == ["2", "4", "6", "8"] * 2
+    one = ("evaluate", root, "--predictions", written, "--json", "--tasks")
+    once = done(*one, TASKS["detection"], run=inside)
+    # A task that is named twice is scored once.
+    assert done(*one, ",".join([TASKS["detection"]] * 2), run=inside) == once
 
 
 def test_the_scale_of_an_image_holds_for_all_its_tasks(root: Path, written: Path, tmp_path: Path, inside: Run) -> None:

@@ -117,7 +117,7 @@ def _chosen(root: Path, rows: Sequence[Row], tasks: Sequence[str], limit: int) -
     if unknown:
         raise UsageError(f"{root}: no row of the task {unknown[0]!r}; there are {', '.join(found) or 'none at all'}.")
     chosen: list[Row] = []
-    for task_id in tasks or found:
+    for task_id in dict.fromkeys(tasks) or found:
         own = [row for row in rows if row.task_id == task_id]
         count = min(limit or len(own), len(own))
         chosen += [own[i * len(own) // count] for i in range(count)]
