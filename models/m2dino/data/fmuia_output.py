@@ -95,8 +95,8 @@ def check_nothing_labelled(out: Path, rows: Iterable[Row]) -> None:
     for row in rows:
         if row.type == "segmentation" and mask_file(out, row).resolve() in labelled:
             raise UsageError(
-                f"{out}: predicted masks would take the place of labelled ones, such as {mask_file(out, row)}: give the "
-                "predictions a folder of their own."
+                f"{out}: predictions would take the place of labelled masks, such as {mask_file(out, row)}: give them "
+                "a folder of their own."
             )
 
 
