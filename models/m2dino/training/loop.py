@@ -37,7 +37,7 @@ from m2dino.training.run_folder import RunFolder
 from m2dino.training.sampling import Batch, Steps, rows_of_task, sampler_of
 from m2dino.training.settings import TrainSettings
 from m2dino.training.state import load_state, read_about, save_state
-from m2dino.training.workers import leave_signals_to_the_parent, own_words, told_if_lost
+from m2dino.training.workers import leave_signals_to_the_parent, own_words, reading, told_if_lost
 from m2dino.values import ClassProbabilities
 
 SAVE_EVERY_S = 120.0
@@ -216,33 +216,33 @@ class _Loop:
             prefetch_factor=3 if workers else None,
             worker_init_fn=leave_signals_to_the_parent,
         )
-        batches = iter(loader)
         self.module.train()
         saved = time.monotonic()
-        while True:
-            fraction, stopped, early = self._where(should_stop)
-            if fraction >= 1 or stopped or early:
-                break
-            try:
-                sample: GroupSample = next(batches)
-            except RuntimeError:
-                # A signal to the whole process group ends the workers first: that is a stop, not a failure.
-                if not should_stop():
-                    raise
-                stopped = True
-                break
-            except M2DinoError as error:
-                self.save()
-                # From a worker it comes with the worker's traceback before its own words.
-                raise type(error)(own_words(error)) from None
-            losses = self._step(self.sampler.batch(self.clock.step), sample, fraction)
-            if on_step is not None:
-                for task, loss in losses.items():
-                    on_step(self.clock.step, task, loss)
-            on_progress(round(1000 * self.clock.fraction), 1000, self._text())
-            if time.monotonic() - saved > SAVE_EVERY_S:
-                self.save()
-                saved = time.monotonic()
+        with reading(loader) as batches:
+            while True:
+                fraction, stopped, early = self._where(should_stop)
+                if fraction >= 1 or stopped or early:
+                    break
+                try:
+                    sample: GroupSample = next(batches)
+                except RuntimeError:
+                    # A signal to the whole process group ends the workers first: that is a stop, not a failure.
+                    if not should_stop():
+                        raise
+                    stopped = True
+                    break
+                except M2DinoError as error:
+                    self.save()
+                    # From a worker it comes with the worker's traceback before its own words.
+                    raise type(error)(own_words(error)) from None
+                losses = self._step(self.sampler.batch(self.clock.step), sample, fraction)
+                if on_step is not None:
+                    for task, loss in losses.items():
+                        on_step(self.clock.step, task, loss)
+                on_progress(round(1000 * self.clock.fraction), 1000, self._text())
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    self.save()
+                    saved = time.monotonic()
         if stopped:
             self.save()
         return self._finish(stopped, early)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from traceback import clear_frames, walk_tb
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from traceback import walk_tb
+from typing import Any
+
+from torch.utils.data import DataLoader
 
 from m2dino.errors import M2DinoError, TrainingError
 
 GRACE_S = 60
 """How long a worker goes on after it was told to end: a step, and the saving of the state, must fit in."""
-
-TOLD_WITHIN_S = 0.2
-"""How long after a broken connection the system may tell of the loss, at which PyTorch raises it a second time."""
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
@@ -46,21 +45,27 @@ def _is_loss(error: Exception) -> bool:
     return any(name.startswith("multiprocessing.") for name in modules)
 
 
-def _let_go(error: BaseException | None) -> None:
-    """Forget what the frames of an error hold, so that the loader and its workers end now.
+@contextmanager
+def reading(loader: DataLoader[Any]) -> Iterator[Iterator[Any]]:
+    """Iterate over a loader, whose workers end with the block, however that ends.
 
-    As long as they live PyTorch counts on the workers, and tells their loss again at whatever runs next.
+    Left to garbage collection, as PyTorch leaves it, the queue that tells them to end may go before they are told. The
+    program then waits for them at its end, and for `GRACE_S`. And until then PyTorch counts on them, and tells their
+    loss again at whatever runs next.
     """
-    while error is not None:
-        clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
+    batches = iter(loader)
+    try:
+        yield batches
+    finally:
+        # Without workers there is nothing to end.
+        close: Callable[[], None] | None = getattr(batches, "_shutdown_workers", None)
+        if close is not None:
+            close()
 
 
 @contextmanager
 def told_if_lost() -> Iterator[None]:
     """Turn the loss of a worker, which PyTorch tells wherever the first process is then, into a sentence.
-
-    After an error that a user can mend, too, the workers have ended.
 
     Raises
     ------
@@ -69,15 +74,9 @@ def told_if_lost() -> Iterator[None]:
     """
     try:
         yield
-    except M2DinoError as error:
-        _let_go(error)
-        raise
     except (RuntimeError, OSError, EOFError) as error:
         if not _is_loss(error):
             raise
-        with suppress(RuntimeError):
-            time.sleep(TOLD_WITHIN_S)
-        _let_go(error)
         raise TrainingError(
             "A process that reads the images was ended from outside, most likely because memory was full (in a "
             "container: its shared memory, --shm-size). Repeat the command to go on from what is saved; --workers 0 "
