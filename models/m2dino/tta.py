@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from m2dino.data.targets import mirror_allowed
 from m2dino.network.heads import (
     ClassificationOutput,
+    ClassificationReadings,
     DetectionOutput,
     Output,
     RegressionOutput,
@@ -87,7 +88,7 @@ def mean_output(outputs: Sequence[Output]) -> Output:
     if isinstance(first, SegmentationOutput):
         return SegmentationOutput(_mean_log([output[0] for output in outputs]))
     if isinstance(first, ClassificationOutput):
-        return ClassificationOutput(_mean_log([output[0] for output in outputs]))
+        return ClassificationReadings(torch.stack([output[0] for output in outputs], dim=1)).mean()
     where = torch.stack([output[0] for output in outputs]).mean(dim=0)
     heats = [_sized(output.heat, first.heat) for output in outputs if isinstance(output, type(first))]
     heat = _mean_log([heat.flatten(2).movedim(2, 1) for heat in heats]).movedim(1, 2).view_as(first.heat)

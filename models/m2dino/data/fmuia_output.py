@@ -91,13 +91,18 @@ def check_nothing_labelled(out: Path, rows: Iterable[Row]) -> None:
         One would, as where the data's own folder is named for the output.
     """
     rows = list(rows)
-    labelled = {path for row in rows for path in (row.image, row.mask)}
+    labelled = _labelled(rows)
     for row in rows:
         if row.type == "segmentation" and mask_file(out, row).resolve() in labelled:
             raise UsageError(
                 f"{out}: predictions would take the place of labelled masks, such as {mask_file(out, row)}: give them "
                 "a folder of their own."
             )
+
+
+def _labelled(rows: Iterable[Row]) -> set[Path | None]:
+    """Return the files that the data set's own tables name."""
+    return {path for row in rows for path in (row.image, row.mask)}
 
 
 def _lines(one: Row, other: Row) -> str:
@@ -156,7 +161,7 @@ class OutputWriter:
                 old.append(path)
         masks = {mask_file(self._out, row) for row in self._rows if row.type == "segmentation"} - self._masks
         # Whoever names the data's own folder for the output does not lose what is labelled.
-        labelled = {path for row in self._rows for path in (row.image, row.mask)}
+        labelled = _labelled(self._rows)
         remove_predictions(path for path in [*old, *sorted(masks)] if path.resolve() not in labelled)
 
     def add(self, row: Row, value: Value, size: tuple[int, int] | None = None) -> None:

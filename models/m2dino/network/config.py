@@ -77,6 +77,16 @@ class Architecture:
         if self.image_size < 32 or self.image_size % 16:
             raise UsageError(f"The image size must be a multiple of 16 and at least 32, not {self.image_size}.")
 
+    @property
+    def keeps_deep_maps(self) -> bool:
+        """Whether there are deep maps of a stem beside the tokens."""
+        return bool(self.stem) and self.pyramid
+
+    @property
+    def reads_classes_twice(self) -> bool:
+        """Whether a head of classes has a second reading, of the deepest map."""
+        return self.keeps_deep_maps and self.class_maps
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

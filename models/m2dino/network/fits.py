@@ -46,12 +46,12 @@ def misfit(shapes: Shapes, architecture: Architecture, tasks: int) -> str:
         ),
         "deep maps in the decoder": (
             sum(name.startswith("decoder.deep.") and name.endswith(".weight") for name in shapes),
-            2 if architecture.stem and architecture.pyramid else 0,
+            2 if architecture.keeps_deep_maps else 0,
         ),
         "heads that tell classes from a deep map": (
             sum(name.endswith(".deep_norm.weight") for name in shapes),
             sum(name.startswith("heads.") and name.endswith(".attention.weight") for name in shapes)
-            if architecture.stem and architecture.pyramid and architecture.class_maps
+            if architecture.reads_classes_twice
             else 0,
         ),
         "stems": (int(any(name.startswith("stem.") for name in shapes)), int(bool(architecture.stem))),

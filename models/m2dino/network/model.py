@@ -70,9 +70,7 @@ class M2Dino(nn.Module):
         self.detail = DetailBranch(width) if width else None
         shallow = self.stem.channels[: self.stem_maps] if self.stem else [width] if width else []
         # Of the map that classes are told from beside the tokens; 0 for none.
-        self.class_channels = (
-            self.stem.channels[-1] if self.stem and architecture.pyramid and architecture.class_maps else 0
-        )
+        self.class_channels = self.stem.channels[-1] if self.stem and architecture.reads_classes_twice else 0
         self.decoder = Decoder(self.backbone.dim, architecture.decoder_width, shallow)
         if self.stem and (pretrained or weights is not None):
             # The tokens start as the trained ViT's own.

@@ -57,7 +57,7 @@ def reading(loader: DataLoader[Any]) -> Iterator[Iterator[Any]]:
     try:
         yield batches
     finally:
-        # Without workers there is nothing to end.
+        # PyTorch has no public call for it. Without workers there is nothing to end.
         close: Callable[[], None] | None = getattr(batches, "_shutdown_workers", None)
         if close is not None:
             close()
